@@ -1,0 +1,3 @@
+module github.com/secgear/secgear
+
+go 1.26

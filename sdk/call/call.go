@@ -1,0 +1,132 @@
+package call
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/secgear/secgear/sdk/shm"
+)
+
+// Contract describes one interface to both of its sides.
+type Contract struct {
+	Name    string   // package path and interface: "example.com/demo.Greeter"
+	ID      uint32   // fingerprint of methods, types and sentinels
+	Methods []Method // in the interface's order
+	Errors  []error  // declared sentinels, in code order
+}
+
+// Method describes one method of a contract.
+type Method struct {
+	Name     string
+	Switched bool // calls go over the doorbell instead of shared memory
+}
+
+func (c *Contract) method(i uint16) string {
+	if int(i) < len(c.Methods) {
+		return c.Methods[i].Name
+	}
+	return fmt.Sprintf("method %d", i)
+}
+
+// Caller is where a client sends its calls: *host.Enclave for ECALLs,
+// *enclave.Enclave for OCALLs.
+type Caller interface {
+	// Lane returns the lane for a call made with ctx: inside a handler, the
+	// one whose call is being handled.
+	Lane(ctx context.Context) (*shm.Lane, error)
+}
+
+// Registrar is where a service is offered: *enclave.Enclave for ECALLs,
+// *host.Enclave for OCALLs.
+type Registrar interface {
+	// Register offers s. Offering two services of one contract panics.
+	Register(s Service)
+}
+
+// Service is one contract's implementation, as made by generated code.
+type Service struct {
+	Contract *Contract
+	// Dispatch decodes the arguments of q, calls the implementation and sends
+	// its results. An error it returns is sent instead of results.
+	Dispatch func(ctx context.Context, method uint16, q Request) error
+}
+
+// Pending is a call in flight. It is waited for exactly once.
+type Pending struct {
+	call     *shm.Call
+	contract *Contract
+	method   uint16
+	err      error
+}
+
+// Begin starts building a call whose arguments take size bytes. When every
+// slot of the lane is taken it waits, bounded by ctx. An error is kept for
+// Wait.
+func Begin(ctx context.Context, to Caller, c *Contract, method uint16, size int) (Pending, Encoder) {
+	p := Pending{contract: c, method: method}
+	lane, err := to.Lane(ctx)
+	if err != nil {
+		p.err = p.wrap(err)
+		return p, Encoder{}
+	}
+	p.call, err = lane.Begin(ctx, c.ID, method, c.Methods[method].Switched, size)
+	if err != nil {
+		p.err = p.wrap(err)
+		return p, Encoder{}
+	}
+	return p, Encoder{buf: p.call.Args(), to: p.call}
+}
+
+// wrap names the call that err happened to.
+func (p *Pending) wrap(err error) error {
+	return fmt.Errorf("%s.%s: %w", p.contract.Name, p.contract.method(p.method), err)
+}
+
+// Start sends the call.
+func (p Pending) Start(e *Encoder) Pending {
+	if p.err != nil {
+		return p
+	}
+	if e.bad || e.err != nil || e.off != len(e.buf) {
+		err := e.err
+		if err == nil {
+			err = fmt.Errorf("%w: an argument changed while it was encoded", ErrMessage)
+		}
+		p.call.Abort()
+		p.call, p.err = nil, p.wrap(err)
+		return p
+	}
+	if err := p.call.Start(); err != nil {
+		p.call, p.err = nil, p.wrap(err)
+	}
+	return p
+}
+
+// Wait waits for the answer. After a nil error, End must follow.
+func (p *Pending) Wait() (Decoder, error) {
+	if p.err != nil {
+		return Decoder{}, p.err
+	}
+	a, err := p.call.Wait()
+	if err != nil {
+		p.err = p.wrap(err)
+		return Decoder{}, p.err
+	}
+	if a.Status != statusOK {
+		p.err = remote(p.contract, p.method, a.Status, a.Payload)
+		p.call.End()
+		return Decoder{}, p.err
+	}
+	return Decoder{buf: a.Payload, owned: a.Owned, from: p.call}, nil
+}
+
+// End gives back what the call held and returns the fault met in decoding its
+// results.
+func (p *Pending) End(d *Decoder) error {
+	err := d.End()
+	p.call.End()
+	if err != nil {
+		return p.wrap(err)
+	}
+	return nil
+}

@@ -1,0 +1,3 @@
+// Package enclave is the trusted side of secgear: what the program inside an
+// enclave uses.
+package enclave

@@ -1,0 +1,3 @@
+// Package host is the untrusted side of secgear: it loads enclaves and calls
+// them.
+package host
