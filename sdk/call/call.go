@@ -54,8 +54,9 @@ type Service struct {
 // Pending is a call in flight. It is waited for exactly once.
 type Pending struct {
 	call     *shm.Call
-	contract *Contract
+	ticket   uint32
 	method   uint16
+	contract *Contract
 	err      error
 }
 
@@ -74,6 +75,7 @@ func Begin(ctx context.Context, to Caller, c *Contract, method uint16, size int)
 		p.err = p.wrap(err)
 		return p, Encoder{}
 	}
+	p.ticket = p.call.Ticket()
 	return p, Encoder{buf: p.call.Args(), to: p.call}
 }
 
@@ -87,11 +89,7 @@ func (p Pending) Start(e *Encoder) Pending {
 	if p.err != nil {
 		return p
 	}
-	if e.bad || e.err != nil || e.off != len(e.buf) {
-		err := e.err
-		if err == nil {
-			err = fmt.Errorf("%w: an argument changed while it was encoded", ErrMessage)
-		}
+	if err := e.End(); err != nil {
 		p.call.Abort()
 		p.call, p.err = nil, p.wrap(err)
 		return p
@@ -107,7 +105,7 @@ func (p *Pending) Wait() (Decoder, error) {
 	if p.err != nil {
 		return Decoder{}, p.err
 	}
-	a, err := p.call.Wait()
+	a, err := p.call.Wait(p.ticket)
 	if err != nil {
 		p.err = p.wrap(err)
 		return Decoder{}, p.err

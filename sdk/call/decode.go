@@ -19,6 +19,10 @@ type Decoder struct {
 	from  shm.Borrows // who resolves buffers in the message
 }
 
+// NewDecoder returns a decoder of the message in buf, which stays the caller's
+// and belongs to no call.
+func NewDecoder(buf []byte) Decoder { return Decoder{buf: buf} }
+
 // Fail records a fault; the first one counts.
 func (d *Decoder) Fail(what string) {
 	if d.err == nil {
@@ -178,6 +182,10 @@ func (d *Decoder) Time() time.Time {
 func (d *Decoder) Buffer() shm.Buffer {
 	r := shm.Ref{Arena: d.Uint32(), Len: d.Uint32(), Off: d.Uint64()}
 	if d.err != nil {
+		return shm.Buffer{}
+	}
+	if d.from == nil {
+		d.Fail("a buffer outside a lane")
 		return shm.Buffer{}
 	}
 	b, err := d.from.Borrow(r)

@@ -13,7 +13,9 @@
 // structs their elements; a pointer to a struct is 1 byte (0 nil, 1 present)
 // and then the struct; a [shm.Buffer] 16 bytes (arena, length, offset). A
 // message ends with its last value: trailing bytes are an error, as is every
-// other encoding of the same value (a bool of 2, a key twice in a map).
+// other encoding of the same value (a bool of 2, a key twice in a map); only the
+// order of a map's entries is free. Slices arrive as nil when empty, maps never
+// as nil.
 //
 // Whatever is decoded was chosen by the other side. Every read is checked
 // against the message, counts are checked against the bytes that are left

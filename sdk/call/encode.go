@@ -2,6 +2,7 @@ package call
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"time"
 
@@ -18,6 +19,10 @@ type Encoder struct {
 	err error     // why the call could not begin
 	to  shm.Loans // whom buffers in the message are lent to
 }
+
+// NewEncoder returns an encoder whose message fills buf. The message belongs
+// to no call, so that it can't hold buffers.
+func NewEncoder(buf []byte) Encoder { return Encoder{buf: buf} }
 
 // room returns n bytes to write, or nil (and marks the message bad).
 func (e *Encoder) room(n int) []byte {
@@ -136,16 +141,30 @@ func (e *Encoder) Time(v time.Time) {
 // Buffer writes a reference to b and lends b to the other side until the call
 // is over (an argument) or gives it away (a result).
 func (e *Encoder) Buffer(b shm.Buffer) {
-	r, err := e.to.Lend(b)
-	if err != nil {
-		if e.err == nil {
-			e.err = err
-		}
+	room := e.room(SizeBuffer)
+	if room == nil || e.err != nil {
+		return // nothing is lent to a call that could not begin
+	}
+	if e.to == nil {
+		e.err = fmt.Errorf("%w: a buffer outside a lane", ErrMessage)
 		return
 	}
-	e.Uint32(r.Arena)
-	e.Uint32(r.Len)
-	e.Uint64(r.Off)
+	r, err := e.to.Lend(b)
+	if err != nil {
+		e.err = err
+		return
+	}
+	binary.LittleEndian.PutUint32(room, r.Arena)
+	binary.LittleEndian.PutUint32(room[4:], r.Len)
+	binary.LittleEndian.PutUint64(room[8:], r.Off)
+}
+
+// End returns the first fault; a message shorter than its size is one.
+func (e *Encoder) End() error {
+	if e.err == nil && (e.bad || e.off != len(e.buf)) {
+		e.err = fmt.Errorf("%w: a value changed while it was encoded", ErrMessage)
+	}
+	return e.err
 }
 
 // Sizes in bytes of encoded values whose size is fixed.

@@ -66,7 +66,8 @@ var framework = []error{
 	ErrPanic,
 	shm.ErrTooLarge,
 	shm.ErrNoMemory,
-	shm.ErrBusy,
+	shm.ErrProtocol,
+	shm.ErrNesting,
 }
 
 // status returns the code for err, given the contract's sentinels.

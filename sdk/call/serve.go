@@ -28,13 +28,7 @@ func (q Request) Results(size int) Encoder {
 // Send hands the results to the lane, which publishes them when Dispatch has
 // returned.
 func (q Request) Send(e *Encoder) error {
-	if e.err != nil {
-		return e.err
-	}
-	if e.bad || e.off != len(e.buf) {
-		return fmt.Errorf("%w: a result changed while it was encoded", ErrMessage)
-	}
-	return nil
+	return e.End()
 }
 
 // Mux hands incoming calls to the services registered with it. The zero Mux
@@ -86,7 +80,11 @@ func (m *Mux) ServeCall(ctx context.Context, in *shm.Request) {
 		m.fail(in, nil, fmt.Errorf("%w here; served are: %s", ErrNoContract, m.names()))
 		return
 	}
-	if err := m.dispatch(ctx, s, in); err != nil {
+	err := in.Err()
+	if err == nil {
+		err = m.dispatch(ctx, s, in)
+	}
+	if err != nil {
 		m.fail(in, s.Contract.Errors, err)
 	}
 }

@@ -1,31 +1,41 @@
-// Package image is the enclave image: one file that holds a program, its
-// manifest, their digest and a signature.
+// Package image is the enclave image: one file, by convention named *.sgi,
+// that holds a program, its manifest, their digest and a signature.
+//
+// [Build] makes an unsigned image, [Sign] signs it with a key at hand, and
+// [SigningMessage] with [Attach] do so with a key kept elsewhere. To load an
+// image, take [Open] or [Verify]: they yield an [Image] only when the signature
+// holds. [Parse] is for looking at images, signed or not.
+//
+// An image is canonical: the same manifest and program give the same bytes, and
+// every other spelling of them is refused. Whatever is read was chosen by an
+// attacker until its signature has been checked, and the signer is known; sizes
+// are bounded by [MaxManifest] and [MaxProgram] and checked against the file
+// before anything is allocated.
+//
+// Who may sign is not decided here: a signature proves that the holder of some
+// key made it, and [Image.Signer] says which.
 package image
 
-// Digest is the measurement of an image: SHA-256 over program and manifest.
-type Digest [32]byte
+import "errors"
 
-// SignerID identifies who signed an image: SHA-256 of the public key's PKIX
-// (SubjectPublicKeyInfo) encoding.
-type SignerID [32]byte
+var (
+	// ErrFormat: the bytes are no image, or not in canonical form.
+	ErrFormat = errors.New("malformed image")
+	// ErrAltered: the program or manifest is not the one that the digest was
+	// taken of.
+	ErrAltered = errors.New("image was altered: its digest does not match")
+	// ErrUnsigned: the image has no signature and so can't be loaded.
+	ErrUnsigned = errors.New("image is not signed")
+	// ErrSignature: the signature was not made over this image by its key.
+	ErrSignature = errors.New("image signature does not match")
+)
 
-// Manifest is what an image says about its program. It is signed with it.
-type Manifest struct {
-	Name            string   `json:"name"`                // identifies the program among its signer's
-	SecurityVersion uint32   `json:"security_version"`    // raised with every security fix
-	Debug           bool     `json:"debug"`               // may be inspected; never for production
-	Memory          uint64   `json:"memory"`              // bytes the enclave may use, lanes excluded
-	LaneMemory      uint64   `json:"lane_memory"`         // bytes that one lane may have at most
-	Lanes           int      `json:"lanes"`               // attached processes at most
-	Workers         int      `json:"workers"`             // handlers running at a time, per lane, at most
-	Attach          []string `json:"attach,omitempty"`    // users that may attach: "uid:0", "gid:27", "owner"
-	Services        []string `json:"services,omitempty"`  // host services (OCALL contracts) the enclave may call
-}
-
-// Image is a verified enclave image.
+// Image is a verified enclave image. Everything in it is covered by the
+// signature of Signer.
 type Image struct {
 	Manifest Manifest
-	Program  []byte // a static executable
+	Program  []byte // a static executable; must not be changed
+	Arch     string // machine that Program is for, as GOARCH
 	Digest   Digest
 	Signer   SignerID
 }

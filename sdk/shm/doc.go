@@ -12,18 +12,25 @@ package shm
 import (
 	"context"
 	"errors"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
 )
 
-// Slots is the number of calls that a lane holds in flight in each direction.
-const Slots = 64
+// Slots is the number of calls that a lane holds in flight in each direction. A
+// quarter of them is kept for nested calls (an ECALL made by the handler of an
+// OCALL), so that these don't wait for what waits for them.
+const Slots = ring.Slots
 
 var (
 	// ErrTooLarge: a message or buffer exceeds the lane's arena.
 	ErrTooLarge = errors.New("larger than the lane's arena")
 	// ErrNoMemory: the side that handles the call has no memory left for it.
 	ErrNoMemory = errors.New("no memory left for the call")
-	// ErrBusy: a call could not be queued within its configured bounds.
-	ErrBusy = errors.New("too many calls waiting for a worker")
+	// ErrProtocol: the other side broke the lane's protocol.
+	ErrProtocol = errors.New("the other side broke the lane's protocol")
+	// ErrNesting: calls nested this deep, of which there are too many at a time
+	// for the lane, don't wait for a slot: it might never come.
+	ErrNesting = errors.New("too many calls are nested too deeply")
 	// ErrReleased: a buffer was used after it was freed, given away or, for a
 	// borrowed one, after its call was over.
 	ErrReleased = errors.New("buffer used after its release")

@@ -177,3 +177,11 @@ type Counters interface {
 	// Increment adds one and returns the new value once it is durable.
 	Increment(id string) (uint64, error)
 }
+
+// SecretMemory is the power of a Platform to give memory that the host's kernel
+// itself has no way to read, as long as it is honest.
+type SecretMemory interface {
+	// Secret returns n zero bytes, and the function that wipes and frees them.
+	// An error matches [errors.ErrUnsupported] if the machine has no such memory.
+	Secret(n int) (mem []byte, free func(), err error)
+}

@@ -1,0 +1,66 @@
+# Every target explains itself with `make help`.
+
+# What the targets take:
+FILE     ?=
+TEE      ?=
+FUZZTIME ?= 10m
+
+# The state of the version control system must not end up in what is built.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help: ## Prints this list.
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1: \2/p' Makefile | \
+		awk -F': ' '{ printf "%s%-14s%s\n", "  ", substr($$1, 3), substr($$0, length($$1) + 3) }'
+
+run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… not the strongest there is).
+	@bin/secgear run ./examples/vault/enclave
+
+build: ## Builds the command bin/secgear.
+	@scripts/setup
+	@CGO_ENABLED=0 go build -trimpath -o bin/secgear ./cmd/secgear
+
+test: ## Runs all tests and checks: formatting, vet, staticcheck, cross-builds, race detector, leftovers.
+	@scripts/setup cgo
+	@scripts/lint
+	@scripts/cross
+	@go build -C internal/devtools -o ../../bin/leftovers ./leftovers
+	@bin/leftovers scripts/test
+
+lint: ## Checks formatting, go vet and staticcheck.
+	@scripts/setup
+	@scripts/lint
+
+fmt: ## Formats all Go files.
+	@scripts/setup
+	@scripts/tool gofumpt -w .
+
+generate: build ## Regenerates the stubs of all contracts.
+	@for module in $$(scripts/modules); do \
+		PATH="$(CURDIR)/bin:$$PATH" go generate -C "$$module" ./... || exit; \
+	done
+
+linked: ## Accepts what enclaves link now: rewrites their linked.txt.
+	@scripts/setup
+	@go test -count=1 -run '^TestLinked$$' -v . -update | grep -v '^=== '
+
+bench-calls: ## Measures calls against a C program, a Unix socket and gRPC: one JSON object per line.
+	@scripts/setup cgo
+	@cd bench && go run ./calls
+
+fuzz: ## Runs every fuzz target for FUZZTIME (10m), up to the first finding.
+	@scripts/setup
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+fuzz-short: ## Runs every fuzz target for three seconds.
+	@scripts/setup
+	@FUZZTIME=3s scripts/fuzz
+
+clean: ## Removes what was built here.
+	@rm -rf bin out
+	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
+
+.PHONY: help run build test lint fmt generate linked bench-calls fuzz fuzz-short clean

@@ -1,0 +1,185 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/secgear/secgear/sdk/call"
+	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/internal/ring"
+	"github.com/secgear/secgear/sdk/tee"
+)
+
+// Options say how to load an enclave. Only Backends must be set.
+type Options struct {
+	// Backends are the TEEs to choose from, strongest first: all.Backends() of
+	// sdk/tee/all.
+	Backends []tee.Backend
+
+	// TEE is the name of the one to take, or "auto": the first of Backends that
+	// this machine has. Default: the environment's SECGEAR_TEE, else "auto".
+	TEE string
+
+	// Signers, if not empty, are the only ones whose images are loaded.
+	Signers []image.SignerID
+
+	// Digests, if not empty, are the only images that are loaded.
+	Digests []image.Digest
+
+	// StateDir holds what outlives an enclave: the security versions seen and
+	// what the TEE's platform keeps. It is made, mode 0700, if it is not there.
+	// Default: see [DefaultStateDir].
+	StateDir string
+
+	// Services, if not nil, registers what this side serves (OCALLs) before the
+	// enclave's setup runs. More can be registered with the loaded enclave.
+	Services func(call.Registrar)
+
+	// Log receives messages of the runtime and the enclave's own, cleaned of
+	// control characters, bounded in size and rate; nil: nobody does. The
+	// enclave's carry the attribute "enclave", its name, and theirs under
+	// "attrs".
+	Log *slog.Logger
+
+	// LaneMemory is the size in bytes of the memory shared with the enclave, at
+	// most the manifest's. Default: 64 MiB, or the manifest's if that is less.
+	LaneMemory int
+
+	// Workers is how many handlers run at a time, on either side; nested calls
+	// aside. Default: the manifest's number, which is also the most.
+	Workers int
+
+	// Spin is how long a side that waits keeps a processor busy before it
+	// sleeps: at most a millisecond; negative: not at all. Default (zero): some
+	// tens of microseconds, less while that does not pay.
+	Spin time.Duration
+
+	// Cores are the processors that the enclave may run on; empty: any.
+	Cores []int
+
+	// Grace is how long Close waits for the enclave to stop by itself before it
+	// is ended by force. Default: 5 seconds.
+	Grace time.Duration
+}
+
+const (
+	defaultLaneMemory = 64 << 20
+	defaultGrace      = 5 * time.Second
+	maxSpin           = time.Millisecond
+	pageSize          = 4096
+)
+
+// withDefaults returns o with its zero fields set.
+func (o Options) withDefaults(m image.Manifest) (Options, error) {
+	if o.TEE == "" {
+		o.TEE = os.Getenv("SECGEAR_TEE")
+	}
+	if o.TEE == "" {
+		o.TEE = auto
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.LaneMemory == 0 {
+		o.LaneMemory = int(min(defaultLaneMemory, m.LaneMemory))
+	}
+	o.LaneMemory = (o.LaneMemory + pageSize - 1) &^ (pageSize - 1)
+	if o.Workers == 0 {
+		o.Workers = m.Workers
+	}
+	if o.Grace == 0 {
+		o.Grace = defaultGrace
+	}
+	var err error
+	if o.StateDir == "" {
+		o.StateDir, err = DefaultStateDir()
+	}
+	return o, err
+}
+
+// check returns every fault of o for an image with manifest m, joined.
+func (o Options) check(m image.Manifest) error {
+	faults := o.checkBackends()
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	fault(o.LaneMemory < ring.MinSize, "LaneMemory: %d is less than %d bytes", o.LaneMemory, ring.MinSize)
+	fault(o.LaneMemory > ring.MinSize && uint64(o.LaneMemory) > m.LaneMemory, "LaneMemory: %d is more than the manifest's lane_memory, %d", o.LaneMemory, m.LaneMemory)
+	fault(o.Workers < 0, "Workers: %d is negative", o.Workers)
+	fault(o.Workers > m.Workers, "Workers: %d is more than the manifest's workers, %d", o.Workers, m.Workers)
+	fault(o.Spin > maxSpin, "Spin: %v is more than %v", o.Spin, maxSpin)
+	fault(o.Grace < 0, "Grace: %v is negative", o.Grace)
+	for i, s := range o.Signers {
+		fault(s.IsZero(), "Signers: number %d is no signer's ID", i+1)
+	}
+	for i, d := range o.Digests {
+		fault(d.IsZero(), "Digests: number %d is no image's digest", i+1)
+	}
+	seen := make(map[int]bool)
+	for _, c := range o.Cores {
+		fault(c < 0, "Cores: %d is negative", c)
+		fault(seen[c], "Cores: %d is given twice", c)
+		seen[c] = true
+	}
+	return errors.Join(faults...)
+}
+
+func (o Options) checkBackends() []error {
+	if len(o.Backends) == 0 {
+		return []error{errors.New("Backends: there are none; all.Backends() of sdk/tee/all lists those of secgear")}
+	}
+	var faults []error
+	named := o.TEE == auto
+	seen := make(map[string]bool)
+	for i, b := range o.Backends {
+		if b == nil {
+			faults = append(faults, fmt.Errorf("Backends: number %d is nil", i+1))
+			continue
+		}
+		if seen[b.Name()] {
+			faults = append(faults, fmt.Errorf("Backends: %q is given twice", b.Name()))
+		}
+		seen[b.Name()] = true
+		named = named || b.Name() == o.TEE
+	}
+	if !named {
+		faults = append(faults, fmt.Errorf("TEE: %q is neither %q nor one of %q", o.TEE, auto, names(o.Backends)))
+	}
+	return faults
+}
+
+func names(backends []tee.Backend) []string {
+	var out []string
+	for _, b := range backends {
+		if b != nil {
+			out = append(out, b.Name())
+		}
+	}
+	return out
+}
+
+// DefaultStateDir returns the folder for what outlives enclaves: the
+// environment's SECGEAR_STATE, else secgear in XDG_STATE_HOME, else
+// ~/.local/state/secgear. It need not exist.
+func DefaultStateDir() (string, error) {
+	dir := os.Getenv("SECGEAR_STATE")
+	if dir == "" {
+		if dir = os.Getenv("XDG_STATE_HOME"); dir != "" {
+			dir = filepath.Join(dir, "secgear")
+		}
+	}
+	if dir != "" {
+		return filepath.Abs(dir)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the state folder (SECGEAR_STATE sets it): %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "secgear"), nil
+}

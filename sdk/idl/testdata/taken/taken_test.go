@@ -1,0 +1,5 @@
+package taken
+
+var httpServerZero = "mine, too"
+
+var _ = httpServerZero

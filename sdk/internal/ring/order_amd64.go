@@ -1,0 +1,49 @@
+//go:build !race
+
+package ring
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+//go:noescape
+func storeRelease(w *uint32, v uint32)
+
+//go:noescape
+func storeRelease64(w *uint64, v uint64)
+
+//go:noescape
+func prefetchWrite(p *byte)
+
+func fence()
+
+//go:noescape
+func spin(a *uint32, av uint32, b *uint32, bv uint32, n uint32)
+
+// StoreRelease stores v after every store before it. Unlike an atomic store it
+// does not wait until the other core has seen it.
+func StoreRelease(w *atomic.Uint32, v uint32) {
+	storeRelease((*uint32)(unsafe.Pointer(w)), v)
+}
+
+// StoreRelease64 is StoreRelease for 64 bits.
+func StoreRelease64(w *atomic.Uint64, v uint64) {
+	storeRelease64((*uint64)(unsafe.Pointer(w)), v)
+}
+
+// Fence orders every store before it ahead of every load after it.
+func Fence() { fence() }
+
+// PrefetchWrite asks for the line of p to be brought here for writing.
+func PrefetchWrite(p *byte) { prefetchWrite(p) }
+
+// Spin waits until *a is av or *b is bv, for at most n pauses (tens of
+// nanoseconds each).
+//
+//go:noinline
+func Spin(a *atomic.Uint32, av uint32, b *atomic.Uint32, bv uint32, n int) {
+	if n > 0 {
+		spin((*uint32)(unsafe.Pointer(a)), av, (*uint32)(unsafe.Pointer(b)), bv, uint32(n))
+	}
+}

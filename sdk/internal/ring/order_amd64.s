@@ -1,0 +1,50 @@
+//go:build !race
+
+#include "textflag.h"
+
+// func storeRelease(w *uint32, v uint32)
+TEXT ·storeRelease(SB), NOSPLIT, $0-12
+	MOVQ w+0(FP), AX
+	MOVL v+8(FP), BX
+	MOVL BX, (AX)
+	RET
+
+// func storeRelease64(w *uint64, v uint64)
+TEXT ·storeRelease64(SB), NOSPLIT, $0-16
+	MOVQ w+0(FP), AX
+	MOVQ v+8(FP), BX
+	MOVQ BX, (AX)
+	RET
+
+// func fence()
+TEXT ·fence(SB), NOSPLIT, $0-0
+	LOCK
+	ADDL $0, 0(SP)
+	RET
+
+// func prefetchWrite(p *byte)
+TEXT ·prefetchWrite(SB), NOSPLIT, $0-8
+	MOVQ p+0(FP), AX
+	BYTE $0x0F; BYTE $0x0D; BYTE $0x08 // PREFETCHW (AX)
+	RET
+
+// func spin(a *uint32, av uint32, b *uint32, bv uint32, n uint32)
+// Waits until *a == av or *b == bv, at most n pauses. It must be entered
+// through a Go function that checks the stack: a loop of assembly alone is a
+// loop that the collector can't stop.
+TEXT ·spin(SB), NOSPLIT, $0-32
+	MOVQ a+0(FP), AX
+	MOVL av+8(FP), BX
+	MOVQ b+16(FP), CX
+	MOVL bv+24(FP), DX
+	MOVL n+28(FP), SI
+loop:
+	CMPL (AX), BX
+	JEQ  done
+	CMPL (CX), DX
+	JEQ  done
+	PAUSE
+	SUBL $1, SI
+	JNE  loop
+done:
+	RET

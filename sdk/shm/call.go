@@ -1,0 +1,318 @@
+package shm
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// Call is an outgoing call: a slot of the lane. It passes through Begin, Start,
+// Wait and End in this order, on one goroutine at a time; Calls are used again,
+// which a ticket guards against.
+type Call struct {
+	lane *Lane
+	slot int
+
+	// state is gen<<8 | one of the states below. Its owner moves it on, and
+	// the holder of poll where the state says so.
+	state atomic.Uint64
+	gen   uint32 // of this use; the low 32 bits of a count of uses of the slot
+
+	ctx      context.Context
+	contract uint32
+	method   uint16
+	switched bool
+	sub      ring.Submission // what is published
+
+	args    []byte // where arguments are encoded
+	inline  [ring.InlineArgs]byte
+	chunk   uint64 // in this side's arena, if chunked
+	chunked bool
+	loans   []*handle
+
+	signalCh chan struct{}          // capacity 1: look at state again
+	nested   *Request               // stateNested: to be run by the waiting goroutine
+	fromBell atomic.Pointer[Answer] // of a switched call
+	answer   Answer
+	err      error // instead of answer
+	results  [ring.InlineResults]byte
+	scratch  []byte // for answers up to scratchSize
+}
+
+// States of a call.
+const (
+	stateIdle      = iota
+	stateSending   // about to be published
+	stateFlying    // published; nobody waits yet
+	stateTaken     // its owner deals with the answer; others keep off
+	stateWaiting   // its owner waits on signalCh and may be asked to poll
+	stateAsleep    // its owner waits on signalCh and has polled enough
+	stateNested    // handed a nested call by the poller
+	statePoll      // asked to poll by the last poller
+	stateAnswered  // the answer has been noticed by the poller
+	stateDetaching // the poller copies the answer
+	stateDetached  // the answer has been copied and the slot given to another Call
+	stateSwitched  // sent over the bell; the answer comes to fromBell
+	stateAbandoned // its owner has gone; whoever notices the answer frees the slot
+)
+
+// scratchSize is the size up to which messages are copied to memory that the
+// call keeps, instead of memory of their own.
+const scratchSize = 4096
+
+func newCall(l *Lane, slot int) *Call {
+	return &Call{lane: l, slot: slot, signalCh: make(chan struct{}, 1)}
+}
+
+func (c *Call) is(state uint64) bool { return c.state.Load()&0xff == state }
+
+// set moves the call to state. It is a release, not a fence.
+func (c *Call) set(state uint64) {
+	ring.StoreRelease64(&c.state, uint64(c.gen)<<8|state)
+}
+
+// move moves the call from one state to another unless somebody else did.
+func (c *Call) move(from, to uint64) bool {
+	g := uint64(c.gen) << 8
+	return c.state.CompareAndSwap(g|from, g|to)
+}
+
+func (c *Call) signal() {
+	select {
+	case c.signalCh <- struct{}{}:
+	default:
+	}
+}
+
+// Ticket identifies this use of c.
+func (c *Call) Ticket() uint32 { return c.gen }
+
+// Begin reserves a call: a slot, and size bytes in which the arguments are to
+// be encoded (see [Call.Args]). While all slots, or the arena, are taken it
+// waits for one to become free, bounded by ctx, which also bounds the whole
+// call. Abort or Start must follow.
+func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switched bool, size int) (*Call, error) {
+	if l.closed.Load() {
+		return nil, l.err
+	}
+	level := uint8(0)
+	parent := current(ctx)
+	if parent != nil {
+		level = max(parent.sub.Level, parent.sub.Level+1)
+	}
+	slot := l.slots.take(level)
+	if slot < 0 {
+		var err error
+		if slot, err = l.waitSlot(ctx, level); err != nil {
+			return nil, err
+		}
+	}
+	c := l.calls[slot].Load()
+	c.sub.Level, c.sub.Parent, c.sub.ParentGen = level, ring.NoParent, 0
+	if parent != nil && parent.lane == l {
+		c.sub.Parent, c.sub.ParentGen = parent.sub.Slot, parent.sub.Gen
+	}
+	c.gen++
+	if c.gen == 0 {
+		c.gen = 1 // zero is a line never answered
+	}
+	c.ctx, c.contract, c.method = ctx, contract, method
+	c.switched = switched || l.region == nil
+	if err := c.room(size); err != nil {
+		l.release(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// room makes c.args size bytes long.
+func (c *Call) room(size int) error {
+	l := c.lane
+	c.chunked = false
+	switch {
+	case size <= ring.InlineArgs:
+		c.args = c.inline[:size]
+	case c.switched:
+		if size > l.bell.maxPayload() {
+			return tooLarge(size, l.bell.maxPayload())
+		}
+		c.args = make([]byte, size)
+	default:
+		off, err := l.allocate(c.ctx, size)
+		if err != nil {
+			return err
+		}
+		c.chunk, c.chunked = off, true
+		c.args, _ = l.region.Arena(l.side, off, uint32(size))
+	}
+	return nil
+}
+
+func tooLarge(size, limit int) error {
+	return fmt.Errorf("%w: %d bytes, at most %d fit", ErrTooLarge, size, limit)
+}
+
+// allocate returns the offset of size bytes in this side's arena, waiting for
+// them to become free.
+func (l *Lane) allocate(ctx context.Context, size int) (uint64, error) {
+	if size > l.region.ArenaSize() {
+		return 0, tooLarge(size, l.region.ArenaSize())
+	}
+	if off, ok := l.arena.Alloc(size); ok {
+		return off, nil
+	}
+	defer l.freed.leave()
+	for {
+		again := l.freed.enter()
+		l.reclaim()
+		off, ok := l.arena.Alloc(size)
+		if ok {
+			return off, nil
+		}
+		if err := l.await(ctx, again); err != nil {
+			return 0, err
+		}
+		l.freed.leave()
+	}
+}
+
+// waitSlot waits for a free slot. Slots of calls that were started, answered
+// and not yet waited for are among those that become free.
+func (l *Lane) waitSlot(ctx context.Context, level uint8) (int, error) {
+	if reserve(level) == 0 {
+		return 0, ErrNesting // the slots may all be held by what waits for us
+	}
+	defer l.freed.leave()
+	for {
+		again := l.freed.enter()
+		if slot := l.slots.take(level); slot >= 0 {
+			return slot, nil
+		}
+		if err := l.await(ctx, again); err != nil {
+			return 0, err
+		}
+		l.freed.leave()
+	}
+}
+
+// await waits for again, for ctx, or for the lane's end, and sees to it that
+// somebody polls: the answers that free things may have no waiter of their own.
+func (l *Lane) await(ctx context.Context, again <-chan struct{}) error {
+	if l.pollFreeing() {
+		return nil
+	}
+	tick := time.NewTimer(time.Millisecond)
+	defer tick.Stop()
+	select {
+	case <-again:
+	case <-tick.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.done:
+	}
+	if l.closed.Load() {
+		return l.err
+	}
+	return nil
+}
+
+// giveBack frees what c holds, its slot aside.
+func (c *Call) giveBack() {
+	l := c.lane
+	if c.chunked {
+		l.arena.Free(c.chunk)
+		c.chunked = false
+	}
+	for i, h := range c.loans {
+		h.comeBack()
+		c.loans[i] = nil
+	}
+	c.loans = c.loans[:0]
+	c.ctx, c.args = nil, nil
+}
+
+// release frees what c holds and its slot.
+func (l *Lane) release(c *Call) {
+	c.giveBack()
+	c.answer, c.err = Answer{}, nil
+	c.set(stateIdle)
+	l.slots.put(c.slot) // a full barrier
+	l.freed.notify()
+}
+
+// Args is where the arguments go. It may be shared memory: write it only, once,
+// before Start.
+func (c *Call) Args() []byte { return c.args }
+
+// Lend implements [Loans]: b belongs to the other side until the call is over.
+func (c *Call) Lend(b Buffer) (Ref, error) {
+	ref, err := b.lend(c.lane)
+	if err == nil && b.h != nil {
+		c.loans = append(c.loans, b.h)
+	}
+	return ref, err
+}
+
+// Borrow implements [Borrows] for results: the buffer belongs to this side now.
+func (c *Call) Borrow(r Ref) (Buffer, error) { return c.lane.received(r) }
+
+// Abort gives up a call that was not started.
+func (c *Call) Abort() {
+	c.lane.release(c)
+	c.lane.leave()
+}
+
+// Start publishes the call.
+func (c *Call) Start() error {
+	l := c.lane
+	if l.closed.Load() {
+		l.release(c)
+		return l.err
+	}
+	if err := c.address(); err != nil {
+		l.release(c)
+		return err
+	}
+	if c.switched {
+		c.fromBell.Store(nil)
+		c.set(stateSwitched)
+		if err := l.bell.sendCall(c); err != nil {
+			l.release(c)
+			return err
+		}
+		return nil
+	}
+	c.sub.Kind = ring.KindInline
+	if c.chunked {
+		c.sub.Kind, c.sub.Offset = ring.KindArena, c.chunk
+	}
+	c.set(stateSending)
+	l.send.Send(&c.sub, c.inline[:min(len(c.args), ring.InlineArgs)])
+	c.set(stateFlying)
+	// No fence: it would cost a cache line's journey. A sleeper missed here is
+	// seen in Wait, and after its nap if nobody waits.
+	l.wakePeer()
+	return nil
+}
+
+// address fills in the submission, arguments aside.
+func (c *Call) address() error {
+	s := &c.sub
+	s.Gen, s.Contract, s.Method = c.gen, c.contract, c.method
+	s.Slot, s.Len = uint8(c.slot), uint32(len(c.args))
+	s.Timeout = 0
+	if d, ok := deadline(c.ctx); ok {
+		left := time.Until(d)
+		if left <= 0 {
+			return context.DeadlineExceeded
+		}
+		if us := left.Microseconds(); us < math.MaxUint32 {
+			s.Timeout = uint32(us) + 1
+		}
+	}
+	return nil
+}

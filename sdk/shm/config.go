@@ -1,0 +1,69 @@
+package shm
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// Role is the end of a lane that a process has.
+type Role = ring.Side
+
+// The two ends.
+const (
+	Host    = ring.Host
+	Enclave = ring.Enclave
+)
+
+// Config tunes one end of a lane. The zero Config is right for nearly
+// everybody.
+type Config struct {
+	// Workers is how many handlers run at a time, those of nested calls aside;
+	// further calls wait for one. Default 64.
+	Workers int
+
+	// Spin is how long a waiting side keeps a processor busy before it sleeps.
+	// While waits keep outlasting it, it shrinks by itself to two microseconds.
+	// Default 40 µs; negative: never spin.
+	Spin time.Duration
+
+	// Cooperative makes waiting goroutines yield to others of the process
+	// instead of spinning: for two ends of a lane in one process.
+	Cooperative bool
+
+	// Cause, if not nil, is asked why the other side is gone when it is, once,
+	// and may take a moment to find out. Its answer, which matches [tee.ErrLost],
+	// becomes the lane's error.
+	Cause func() error
+
+	nap time.Duration // tests make it long, so that a lost wake-up hangs them
+
+	// OnClose, if not nil, is called once when the lane has ended, with why.
+	OnClose func(error)
+}
+
+const (
+	defaultWorkers = 64
+	defaultSpin    = 40 * time.Microsecond
+	shortSpin      = 2 * time.Microsecond
+)
+
+func (c Config) withDefaults() Config {
+	if c.Workers <= 0 {
+		c.Workers = defaultWorkers
+	}
+	if c.nap == 0 {
+		c.nap = defaultNap
+	}
+	switch {
+	case c.Spin < 0:
+		c.Spin = 0
+	case c.Spin == 0:
+		c.Spin = defaultSpin
+	}
+	if runtime.NumCPU() == 1 {
+		c.Spin = min(c.Spin, shortSpin) // the other side can't run meanwhile
+	}
+	return c
+}

@@ -1,0 +1,322 @@
+package shm
+
+import (
+	"math/bits"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// What a poller came upon.
+const (
+	pollNothing  = iota
+	pollAnswered // its call's answer
+	pollNested   // a call made from inside its call, for it to run
+	pollCall     // a call for a worker to run
+	pollAsleep   // its patience ended; it is marked asleep
+	pollStopped  // the end of its context or of the lane
+)
+
+const (
+	firstPauses = 128 // of the first look: some microseconds
+	morePauses  = 64  // between looks at the clock
+	manyPauses  = 8   // between looks at many calls
+
+	// stall is how long a submission may lie unread before the other side's
+	// idle worker is woken to help.
+	stall = 5 * time.Microsecond
+)
+
+// pollFor polls until c is answered or c's patience ends. It takes over the
+// poll lock and has given it up when it returns.
+func (l *Lane) pollFor(c *Call) (int, *Request) {
+	l.setAwake()
+	if !c.is(stateFlying) { // detached while we came for the lock
+		l.poll.unlock()
+		return pollNothing, nil
+	}
+	own := l.answers.Word(c.slot)
+	others := uint64(1) << c.slot
+	w := watch{lane: l, pauses: firstPauses}
+	for {
+		if own.Load() == c.gen {
+			c.set(stateTaken)
+			l.poll.unlock()
+			l.callSpin.paid(w.elapsed)
+			return pollAnswered, nil
+		}
+		if l.recv.Ready() {
+			if q := l.take(c); q != nil {
+				l.poll.unlock()
+				ring.Fence()
+				l.leave()
+				return pollNested, q
+			}
+			continue
+		}
+		if set := l.slots.taken() &^ others; set != 0 && l.notice(set) > 0 {
+			w.restart()
+			l.yield()
+		}
+		if l.closed.Load() || contextErr(c.ctx) != nil {
+			l.poll.unlock()
+			return pollStopped, nil
+		}
+		if w.elapsed > l.callSpin.budget() {
+			if l.fallAsleep(c) {
+				return pollAsleep, nil
+			}
+			w.restart()
+			continue
+		}
+		w.wait(own, c.gen, l.slots.taken()&^others != 0)
+	}
+}
+
+// fallAsleep ends c's own polling; the sleeping worker is woken by its answer.
+// It returns false when something has come up.
+func (l *Lane) fallAsleep(c *Call) bool {
+	l.callSpin.failed()
+	c.set(stateAsleep)
+	l.parked.Add(1)
+	l.myWake.Store(parked) // a full barrier
+	if l.recv.Ready() || l.notice(l.slots.taken()) > 0 {
+		l.myWake.Store(awake)
+		if c.move(stateAsleep, stateFlying) {
+			l.parked.Add(-1)
+			return false
+		}
+		// Our own answer was noticed, or a nested call handed to us.
+		l.poll.unlock()
+		ring.Fence()
+		l.leave()
+		return true
+	}
+	if !l.send.Consumed(l.send.Last()) {
+		l.rousePeer()
+	}
+	l.poll.unlock()
+	l.watched()
+	return true
+}
+
+// watched makes sure, after the poll lock was given up with the wake word set
+// to parked, that it still is: a worker that was woken while the lock was held
+// has gone back to sleep.
+func (l *Lane) watched() {
+	ring.Fence()
+	if l.myWake.Load() != parked {
+		l.leave()
+	}
+}
+
+// watch is one poller's sense of time. The clock is read only after the first
+// look, which is long enough for a short call.
+type watch struct {
+	lane    *Lane
+	begun   time.Time
+	elapsed time.Duration
+	pauses  int
+	stuck   uint32    // the last submission when it was first seen unread
+	since   time.Time // when that was; zero: it isn't
+	roused  time.Duration
+}
+
+// wait lets time pass until own has the value gen, a call comes in, or it is
+// time to look around.
+func (w *watch) wait(own *atomic.Uint32, gen uint32, many bool) {
+	l := w.lane
+	in, published := l.recv.Word()
+	switch {
+	case l.cfg.Cooperative:
+		runtime.Gosched()
+	case many:
+		ring.Spin(own, gen, in, published, manyPauses)
+	default:
+		ring.Spin(own, gen, in, published, w.pauses)
+		w.pauses = morePauses
+	}
+	if own.Load() == gen {
+		return
+	}
+	now := time.Now()
+	if w.begun.IsZero() {
+		w.begun = now
+	}
+	w.elapsed = now.Sub(w.begun)
+	w.checkStall(now)
+}
+
+// restart renews the poller's patience: its polling has paid for others.
+func (w *watch) restart() { w.begun, w.elapsed = time.Time{}, 0 }
+
+// checkStall wakes the other side's idle worker when nobody takes what was
+// submitted: whoever polled there is busy with a long call.
+func (w *watch) checkStall(now time.Time) {
+	l := w.lane
+	if l.slots.taken() == 0 {
+		return
+	}
+	last := l.send.Last()
+	switch {
+	case w.since.IsZero() || w.stuck != last:
+		if !l.send.Consumed(last) {
+			w.stuck, w.since = last, now
+		} else {
+			w.since = time.Time{}
+		}
+	case now.Sub(w.since) < stall+w.roused:
+	case l.send.Consumed(last):
+		w.since = time.Time{}
+	default:
+		l.rousePeer()
+		w.roused = max(2*w.roused, 10*stall)
+		w.since = now
+	}
+}
+
+// notice looks at the calls in set, whose owners don't poll for themselves, and
+// returns how many it woke or made free. The holder of poll calls it.
+func (l *Lane) notice(set uint64) int {
+	n := 0
+	for ; set != 0; set &= set - 1 {
+		slot := bits.TrailingZeros64(set)
+		c := l.calls[slot].Load()
+		s := c.state.Load()
+		if gen := uint32(s >> 8); l.answers.Word(slot).Load() != gen {
+			continue
+		}
+		switch s & 0xff {
+		case stateWaiting, stateAsleep:
+			if c.state.CompareAndSwap(s, s&^0xff|stateAnswered) {
+				l.parked.Add(-1)
+				c.signal()
+				n++
+			}
+		case stateAbandoned:
+			n += l.retire(c, s)
+		case stateFlying:
+			if l.freed.wanted() {
+				n += l.detach(c, s)
+			}
+		}
+	}
+	return n
+}
+
+// retire frees the slot of a call that was answered after its owner had gone.
+func (l *Lane) retire(c *Call, s uint64) int {
+	if c.switched || !c.state.CompareAndSwap(s, s&^0xff|stateTaken) {
+		return 0
+	}
+	l.parked.Add(-1)
+	if a, _ := l.answers.Read(c.slot, &c.results); a.Arena {
+		ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
+	}
+	l.release(c)
+	return 1
+}
+
+// detach copies the answer of a call that nobody waits for yet and gives its
+// slot to another Call.
+func (l *Lane) detach(c *Call, s uint64) int {
+	if !c.state.CompareAndSwap(s, s&^0xff|stateDetaching) {
+		return 0
+	}
+	next := newCall(l, c.slot)
+	next.gen = c.gen
+	c.err = c.read()
+	c.giveBack()
+	l.calls[c.slot].Store(next)
+	c.set(stateDetached)
+	l.slots.put(c.slot)
+	l.freed.notify()
+	return 1
+}
+
+// anyAnswered tells whether a call that sleeps, or was abandoned, is answered.
+// The holder of poll calls it.
+func (l *Lane) anyAnswered() bool {
+	for set := l.slots.taken(); set != 0; set &= set - 1 {
+		slot := bits.TrailingZeros64(set)
+		c := l.calls[slot].Load()
+		s := c.state.Load()
+		switch s & 0xff {
+		case stateWaiting, stateAsleep, stateAbandoned:
+			if c.switched {
+				continue
+			}
+			if l.answers.Word(slot).Load() == uint32(s>>8) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// leave sees to it that somebody polls for the calls that don't do so
+// themselves. Whoever stops polling calls it, after a full barrier.
+func (l *Lane) leave() {
+	if l.parked.Load() != 0 && l.region != nil {
+		l.handOver()
+	}
+}
+
+// handOver makes a waiting call poll, or if all have waited long enough, the
+// sleeping worker watch for them.
+func (l *Lane) handOver() {
+	for set := l.slots.taken(); set != 0; set &= set - 1 {
+		c := l.calls[bits.TrailingZeros64(set)].Load()
+		s := c.state.Load()
+		if s&0xff == stateWaiting && c.state.CompareAndSwap(s, s&^0xff|statePoll) {
+			l.parked.Add(-1)
+			c.signal()
+			return
+		}
+	}
+	if ok, _ := l.poll.tryCaller(); !ok {
+		return // whoever has the lock leaves later
+	}
+	l.myWake.Store(parked) // a full barrier
+	l.notice(l.slots.taken())
+	call := l.recv.Ready()
+	l.poll.unlock()
+	if call {
+		l.wakeSelf()
+		return
+	}
+	l.watched()
+}
+
+// yield lets goroutines that were just woken run.
+func (l *Lane) yield() { runtime.Gosched() }
+
+// pollFreeing polls for a while, for something to become free. It returns
+// whether anything has.
+func (l *Lane) pollFreeing() bool {
+	if l.region == nil {
+		return false
+	}
+	if ok, _ := l.poll.tryCaller(); !ok {
+		return false
+	}
+	l.setAwake()
+	w := watch{lane: l, pauses: morePauses}
+	n := 0
+	for w.elapsed <= l.callSpin.budget() && !l.closed.Load() {
+		if n = l.notice(l.slots.taken()); n > 0 {
+			break
+		}
+		if l.recv.Ready() {
+			l.take(nil)
+			continue
+		}
+		w.wait(&l.poll.state, pollWanted, true) // a value it doesn't get
+	}
+	l.poll.unlock()
+	ring.Fence()
+	l.leave()
+	return n > 0
+}

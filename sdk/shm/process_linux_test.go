@@ -1,0 +1,209 @@
+package shm
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/secgear/secgear/sdk/tee"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	peerEnv  = "SECGEAR_SHM_TEST_PEER"
+	peerSize = 64 << 20
+)
+
+// TestMain serves the enclave's end of a lane when started by startPeer.
+func TestMain(m *testing.M) {
+	if os.Getenv(peerEnv) == "" {
+		os.Exit(m.Run())
+	}
+	lane, err := laneOf(3, 4)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	p := &pair{gate: make(chan struct{})}
+	workers, _ := strconv.Atoi(os.Getenv(peerEnv))
+	cfg := Config{Workers: workers}
+	if workers < 0 {
+		cfg = Config{Spin: -1, nap: time.Hour}
+	}
+	l, err := Open(lane, Enclave, p, cfg)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	<-l.Done()
+	os.Exit(0)
+}
+
+// laneOf makes a lane of a shared memory descriptor and a socket.
+func laneOf(mem, bell int) (*tee.Lane, error) {
+	b, err := unix.Mmap(mem, 0, peerSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(bell), "bell")
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	return &tee.Lane{Mem: b, Bell: conn, Futex: true, Release: func() { unix.Munmap(b) }}, nil
+}
+
+// startPeer starts a process with the other end of a lane. With workers below
+// zero both ends sleep at once instead of spinning, and for good: a lost wake-up
+// hangs the test.
+func startPeer(t testing.TB, h Handler, workers int) (*Lane, *exec.Cmd) {
+	t.Helper()
+	mem, err := unix.MemfdCreate("lane", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Ftruncate(mem, peerSize); err != nil {
+		t.Fatal(err)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memFile, peer := os.NewFile(uintptr(mem), "lane"), os.NewFile(uintptr(fds[1]), "bell")
+	defer memFile.Close()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), peerEnv+"="+strconv.Itoa(workers))
+	cmd.ExtraFiles = []*os.File{memFile, peer}
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	peer.Close()
+	lane, err := laneOf(mem, fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{}
+	if workers < 0 {
+		cfg = Config{Spin: -1, nap: time.Hour}
+	}
+	l := open(t, lane, Host, h, cfg)
+	t.Cleanup(func() {
+		l.Close()
+		l.Join()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return l, cmd
+}
+
+func TestProcess(t *testing.T) {
+	p := &pair{gate: make(chan struct{})}
+	l, _ := startPeer(t, p, 0)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range 2000 {
+				if got, err := do(t.Context(), l, echo, pattern(i)); err != nil || len(got) != i {
+					t.Error(len(got), err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestNoWakeUpIsLost(t *testing.T) {
+	l, _ := startPeer(t, &pair{}, -1)
+	for _, callers := range []int{1, 2, 16, 100} {
+		t.Run(strconv.Itoa(callers), func(t *testing.T) {
+			var wg sync.WaitGroup
+			for range callers {
+				wg.Go(func() {
+					for i := range 2000 / callers {
+						if _, err := do(t.Context(), l, uint16(echo), pattern(i)); err != nil {
+							t.Error(err)
+							return
+						}
+						arg := []byte{byte(i % 3), 0, 0, 0}
+						if _, err := do(t.Context(), l, nested, arg); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func echo64(b *testing.B, l *Lane, arg []byte) {
+	c, err := l.Begin(context.Background(), 1, echo, false, len(arg))
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	copy(c.Args(), arg)
+	c.Start()
+	if _, err := c.Wait(c.Ticket()); err != nil {
+		b.Error(err)
+		return
+	}
+	c.End()
+}
+
+func BenchmarkProcess(b *testing.B) {
+	l, _ := startPeer(b, &pair{}, 0)
+	for _, n := range []int{64, 4096, 1 << 20} {
+		arg := pattern(n)
+		b.Run(fmt.Sprintf("rtt%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				echo64(b, l, arg)
+			}
+		})
+	}
+	arg := pattern(64)
+	b.Run("batch16", func(b *testing.B) {
+		var calls [16]*Call
+		for i := 0; i < b.N; i += len(calls) {
+			for k := range calls {
+				c, err := l.Begin(context.Background(), 1, echo, false, len(arg))
+				if err != nil {
+					b.Fatal(err)
+				}
+				copy(c.Args(), arg)
+				c.Start()
+				calls[k] = c
+			}
+			for _, c := range calls {
+				if _, err := c.Wait(c.Ticket()); err != nil {
+					b.Fatal(err)
+				}
+				c.End()
+			}
+		}
+	})
+	b.Run("throughput16", func(b *testing.B) {
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				for i := 0; i < b.N; i += 16 {
+					echo64(b, l, arg)
+				}
+			})
+		}
+		wg.Wait()
+	})
+}

@@ -1,0 +1,234 @@
+package shm
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// Request is an incoming call. It belongs to its handler until that returns.
+type Request struct {
+	lane *Lane
+	ctx  callContext
+	sub  ring.Submission // as the other side sent it, in private memory
+	gen  atomic.Uint32   // generation while it is handled, else 0
+	kept bool            // its context may be in use still: never used again
+	err  error           // why there are no arguments
+
+	args    []byte
+	owned   bool
+	scratch []byte
+
+	status  uint32
+	results []byte // where results are encoded
+	inline  [ring.InlineResults]byte
+	out     uint64 // offset of results in this side's arena, if inArena
+	inArena bool
+	pending atomic.Uint64 // generation and place of results not copied out yet
+
+	borrowed []*handle
+	switched bool // came over the bell
+}
+
+func newRequest(l *Lane) *Request {
+	q := &Request{lane: l}
+	q.ctx.q = q
+	return q
+}
+
+// begin makes q, just taken, ready; old is the last request of its slot. The
+// holder of poll calls it.
+func (q *Request) begin(old *Request) {
+	l := q.lane
+	if old != nil {
+		old.reclaim(int(q.sub.Slot), true)
+		if old.kept {
+			l.spare = newRequest(l)
+		}
+	}
+	q.switched = false
+	q.status, q.results, q.inArena = 0, nil, false
+	q.ctx.begin(q.sub.Timeout)
+	ring.StoreRelease(&q.gen, q.sub.Gen)
+	l.replies.Prepare(int(q.sub.Slot))
+}
+
+// receive brings the arguments to private memory. The length and offset are the
+// other side's word.
+func (q *Request) receive() error {
+	if q.switched {
+		return nil
+	}
+	l := q.lane
+	if q.sub.Kind == ring.KindInline {
+		if q.sub.Len > ring.InlineArgs {
+			return fmt.Errorf("%w: %d bytes of arguments in an entry", ErrProtocol, q.sub.Len)
+		}
+		q.args, q.owned = q.sub.Inline[:q.sub.Len], false
+		return nil
+	}
+	mem, ok := l.region.Arena(l.side.Peer(), q.sub.Offset, q.sub.Len)
+	if !ok {
+		return fmt.Errorf("%w: arguments outside the arena", ErrProtocol)
+	}
+	if len(mem) > scratchSize {
+		if err := l.reserve(len(mem)); err != nil {
+			return err
+		}
+	}
+	q.args, q.owned = copyOut(&q.scratch, mem)
+	return nil
+}
+
+// reserve counts n bytes of private memory for arguments. An honest caller's
+// arguments all fit its arena at the same time.
+func (l *Lane) reserve(n int) error {
+	if l.copied.Add(int64(n)) > int64(l.bell.maxPayload()) {
+		l.copied.Add(int64(-n))
+		return fmt.Errorf("%w: arguments in flight exceed the arena", ErrNoMemory)
+	}
+	return nil
+}
+
+// Err is why the call can't be handled, or nil: its arguments could not be
+// received.
+func (q *Request) Err() error { return q.err }
+
+// Contract is the fingerprint of the contract called.
+func (q *Request) Contract() uint32 { return q.sub.Contract }
+
+// Method is the method called.
+func (q *Request) Method() uint16 { return q.sub.Method }
+
+// Args are the encoded arguments, in private memory.
+func (q *Request) Args() []byte { return q.args }
+
+// Owned tells whether Args may be kept after the handler returns.
+func (q *Request) Owned() bool { return q.owned }
+
+// Results makes room for size bytes of results, waiting for the other side to
+// copy earlier ones out of the arena if need be. The room may be shared memory:
+// write it only, once.
+func (q *Request) Results(size int) ([]byte, error) {
+	q.discard()
+	l := q.lane
+	switch {
+	case size <= len(q.inline):
+		q.results = q.inline[:size]
+	case q.switched:
+		if size > l.bell.maxPayload() {
+			return nil, tooLarge(size, l.bell.maxPayload())
+		}
+		q.results = make([]byte, size)
+	default:
+		off, err := l.allocate(&q.ctx, size)
+		if err != nil {
+			return nil, err
+		}
+		q.out, q.inArena = off, true
+		q.results, _ = l.region.Arena(l.side, off, uint32(size))
+	}
+	return q.results, nil
+}
+
+// discard gives up results.
+func (q *Request) discard() {
+	if q.inArena {
+		q.lane.arena.Free(q.out)
+		q.inArena = false
+	}
+	q.results = nil
+}
+
+// Fail answers with status, which is not 0, and a text instead of results.
+func (q *Request) Fail(status uint32, text string) {
+	q.discard()
+	q.status = status
+	if len(text) > len(q.inline) {
+		if b := q.tryRoom(len(text)); b != nil {
+			q.results = b
+			copy(b, text)
+			return
+		}
+	}
+	q.results = q.inline[:copy(q.inline[:], text)]
+}
+
+// tryRoom makes room for a large answer if there is some at once.
+func (q *Request) tryRoom(size int) []byte {
+	if q.switched {
+		return make([]byte, size)
+	}
+	off, ok := q.lane.arena.Alloc(size)
+	if !ok {
+		return nil
+	}
+	q.out, q.inArena = off, true
+	b, _ := q.lane.region.Arena(q.lane.side, off, uint32(size))
+	return b
+}
+
+// Lend implements [Loans] for results: b belongs to the other side from now on.
+func (q *Request) Lend(b Buffer) (Ref, error) { return b.give(q.lane) }
+
+// Borrow implements [Borrows] for arguments.
+func (q *Request) Borrow(r Ref) (Buffer, error) {
+	b, err := q.lane.borrow(r)
+	if err == nil && b.h != nil {
+		q.borrowed = append(q.borrowed, b.h)
+	}
+	return b, err
+}
+
+// finish publishes the answer. q is the lane's again.
+func (q *Request) finish() {
+	l := q.lane
+	q.kept = !q.ctx.end()
+	for i, h := range q.borrowed {
+		h.expire()
+		q.borrowed[i] = nil
+	}
+	q.borrowed = q.borrowed[:0]
+	if n := len(q.args); q.owned && n > scratchSize {
+		l.copied.Add(int64(-n))
+	}
+	q.args, q.err = nil, nil
+	if q.switched {
+		l.bell.answer(q)
+		return
+	}
+	slot, gen := int(q.sub.Slot), q.sub.Gen
+	a := ring.Reply{Status: q.status, Len: uint32(len(q.results)), Arena: q.inArena, Offset: q.out}
+	l.replies.Fill(slot, a, q.results)
+	if q.inArena {
+		q.pending.Store(uint64(gen)<<32 | q.out/ring.Line + 1)
+		q.inArena = false
+	}
+	ring.StoreRelease(&q.gen, 0)
+	l.replies.Publish(slot, gen)
+}
+
+// reclaim frees the results of slot's last request that the other side has
+// copied out, or any if sure.
+func (q *Request) reclaim(slot int, sure bool) {
+	v := q.pending.Load()
+	if v == 0 || (!sure && q.lane.replies.Ack(slot).Load() != uint32(v>>32)) {
+		return
+	}
+	if q.pending.CompareAndSwap(v, 0) {
+		q.lane.arena.Free((v&math.MaxUint32 - 1) * ring.Line)
+	}
+}
+
+// reclaim frees what the other side has copied out of this side's arena, and
+// asks it for more.
+func (l *Lane) reclaim() {
+	for slot := range l.requests {
+		if q := l.requests[slot].Load(); q != nil {
+			q.reclaim(slot, false)
+		}
+	}
+	l.aux.send(l, ring.Submission{Kind: ring.KindDrain})
+}

@@ -1,0 +1,313 @@
+package shm
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// Workers are goroutines that serve calls, inline while there is another one
+// asleep to be woken for whatever comes meanwhile. Of those there may be, one
+// more than [Config.Workers], the last never runs a handler: it watches, for
+// the answers and nested calls that those who run handlers wait for.
+
+// maxIdle is how many idle workers a lane keeps asleep: one to poll and one to
+// help when that one is busy.
+const maxIdle = 2
+
+// startWorker starts a goroutine that serves calls.
+func (l *Lane) startWorker() {
+	l.workers.Add(1)
+	l.wg.Add(1)
+	go l.work()
+}
+
+// work is an idle worker: it polls unless somebody else does, and sleeps when
+// nothing comes.
+func (l *Lane) work() {
+	defer l.wg.Done()
+	defer l.workers.Add(-1)
+	served := false
+	for !l.closed.Load() {
+		if l.queue.n.Load() > 0 && l.relieved() {
+			if q := l.queue.pop(); q != nil {
+				l.execute(q)
+				served = true
+				continue
+			}
+		}
+		if !l.poll.tryWorker() { // a full barrier: our last answer is out
+			l.wakePeer()
+			if !l.doze() {
+				return
+			}
+			continue
+		}
+		l.wakePeer()
+		q := l.pollServe(served)
+		served = q != nil
+		if served {
+			if l.relieved() {
+				l.execute(q)
+			} else {
+				l.route(q)
+			}
+			continue
+		}
+		if !l.doze() {
+			return
+		}
+	}
+}
+
+// doze sleeps; false means that the worker isn't needed any more.
+func (l *Lane) doze() bool {
+	if l.sleepers.Add(1) > maxIdle {
+		l.sleepers.Add(-1)
+		return false
+	}
+	if l.queue.n.Load() == 0 {
+		l.sleep()
+	}
+	l.sleepers.Add(-1)
+	return true
+}
+
+// relieved tells a worker that it may run a handler: another one is there, or
+// has now been started, to watch meanwhile.
+func (l *Lane) relieved() bool {
+	if l.sleepers.Load() > 0 {
+		return true
+	}
+	if int(l.workers.Load()) > l.cfg.Workers {
+		return false
+	}
+	l.startWorker()
+	return true
+}
+
+// pollServe polls for calls, as an idle worker that holds the poll lock, which
+// it has given up on return. Without a call, either a caller wants to poll or
+// the other side has been told to wake a sleeper.
+func (l *Lane) pollServe(served bool) *Request {
+	l.setAwake()
+	budget := time.Duration(0)
+	if served {
+		budget = l.serveSpin.budget()
+	}
+	w := watch{lane: l, pauses: firstPauses}
+	for {
+		for l.recv.Ready() {
+			if q := l.take(nil); q != nil {
+				l.letGo()
+				l.serveSpin.paid(w.elapsed)
+				return q
+			}
+		}
+		if set := l.slots.taken(); set != 0 {
+			l.notice(set)
+		}
+		if l.poll.wanted() || l.closed.Load() {
+			l.letGo()
+			return nil
+		}
+		if w.elapsed >= budget {
+			if budget > 0 {
+				l.serveSpin.failed()
+			}
+			l.myWake.Store(parked) // a full barrier
+			if !l.recv.Ready() && !l.anyAnswered() {
+				l.letGo()
+				return nil
+			}
+			l.myWake.Store(awake)
+			continue
+		}
+		w.wait(&l.poll.state, pollWanted, false)
+	}
+}
+
+// letGo gives up the poll lock, held by a worker. While no calls are out it is
+// no fence, which would hold up the call just taken by a cache line's journey;
+// callers wait a little for the lock before they count on being seen here.
+func (l *Lane) letGo() {
+	l.poll.unlock()
+	if l.slots.taken() != 0 {
+		ring.Fence()
+		l.leave()
+	}
+}
+
+// take takes the next submission and returns the call if this goroutine is to
+// run it: as own's nested call, or any call if own is nil and this is a worker.
+// The holder of poll calls it.
+func (l *Lane) take(own *Call) *Request {
+	q := l.spare
+	if !l.recv.Take(&q.sub) {
+		return nil
+	}
+	admitted := q.sub.Kind <= ring.KindArena && l.admit(q)
+	l.recv.Consume() // last: a fence after it would cost a cache line's journey
+	switch q.sub.Kind {
+	case ring.KindInline, ring.KindArena:
+		if admitted {
+			return l.assign(q, own)
+		}
+	case ring.KindCancel:
+		l.cancelled(q.sub.Slot, q.sub.Gen)
+	case ring.KindFree:
+		l.exports.free(l, q.sub.Offset)
+	case ring.KindDrain:
+		l.drain()
+	}
+	return nil
+}
+
+// admit makes q the request of its slot. A slot out of range, or whose last
+// call is still being handled, breaks the protocol: there is nowhere to answer.
+func (l *Lane) admit(q *Request) bool {
+	if q.sub.Slot >= Slots || q.sub.Gen == 0 {
+		return false
+	}
+	old := l.requests[q.sub.Slot].Load()
+	switch {
+	case old == nil:
+		l.spare = newRequest(l)
+	case old.gen.Load() != 0:
+		return false
+	default:
+		l.spare = old
+	}
+	l.requests[q.sub.Slot].Store(q)
+	q.begin(old)
+	return true
+}
+
+// assign gives q to whoever is to run it, and returns it if that is the caller:
+// calls made from inside a call of ours run on the goroutine that waits for it.
+// The holder of poll calls it.
+func (l *Lane) assign(q *Request, own *Call) *Request {
+	c, s := l.parent(q)
+	switch {
+	case c == nil:
+	case c == own:
+		return q
+	case s&0xff == stateWaiting, s&0xff == stateAsleep, s&0xff == stateSwitched:
+		c.nested = q
+		if c.state.CompareAndSwap(s, s&^0xff|stateNested) {
+			if s&0xff != stateSwitched {
+				l.parked.Add(-1)
+			}
+			c.signal()
+			return nil
+		}
+	}
+	if own == nil && l.poll.state.Load() != pollCaller {
+		return q // a worker
+	}
+	l.route(q)
+	return nil
+}
+
+// parent returns the call of ours in flight that q was made from inside of, and
+// its state.
+func (l *Lane) parent(q *Request) (*Call, uint64) {
+	if q.sub.Parent >= Slots {
+		return nil, 0
+	}
+	c := l.calls[q.sub.Parent].Load()
+	s := c.state.Load()
+	if uint32(s>>8) != q.sub.ParentGen || s&0xff == stateIdle {
+		return nil, 0
+	}
+	return c, s
+}
+
+// route has q run by a goroutine of its own. It is queued when there are as
+// many as there may be, unless it is nested: what it is nested in would wait
+// for the queue.
+func (l *Lane) route(q *Request) {
+	c, _ := l.parent(q)
+	if n := l.workers.Add(1); c == nil && int(n) > l.cfg.Workers+1 {
+		l.workers.Add(-1)
+		l.queue.push(q)
+		l.wakeSelf()
+		return
+	}
+	l.wg.Add(1)
+	go func() {
+		defer l.wg.Done()
+		defer l.workers.Add(-1)
+		for q != nil {
+			l.execute(q)
+			if l.region != nil {
+				ring.Fence()
+				l.wakePeer()
+			}
+			q = l.queue.pop()
+		}
+	}()
+}
+
+// execute runs q's handler and publishes its answer. What follows it is a full
+// barrier and a look whether the other side sleeps.
+func (l *Lane) execute(q *Request) {
+	q.err = q.receive()
+	if l.closed.Load() {
+		q.ctx.cancel(context.Canceled) // fail may have missed it
+	}
+	l.handler.ServeCall(&q.ctx, q)
+	q.finish()
+}
+
+// cancelled ends the context of a call that its caller gave up.
+func (l *Lane) cancelled(slot uint8, gen uint32) {
+	if slot >= Slots {
+		return
+	}
+	for _, q := range []*Request{l.requests[slot].Load(), l.switched[slot].Load()} {
+		if q != nil && q.gen.Load() == gen {
+			q.ctx.cancel(context.Canceled)
+		}
+	}
+}
+
+// drain copies answers that nobody waits for yet out of the other side's arena.
+func (l *Lane) drain() {
+	l.freed.waiters.Add(1)
+	l.notice(l.slots.taken())
+	l.freed.waiters.Add(-1)
+}
+
+// requestQueue holds calls that wait for a worker: at most one per slot.
+type requestQueue struct {
+	n    atomic.Int32
+	mu   sync.Mutex
+	list []*Request
+}
+
+func (r *requestQueue) push(q *Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, q)
+	r.n.Add(1)
+}
+
+// pop returns the oldest request, or nil.
+func (r *requestQueue) pop() *Request {
+	if r.n.Load() == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.list) == 0 {
+		return nil
+	}
+	q := r.list[0]
+	r.list = append(r.list[:0], r.list[1:]...)
+	r.n.Add(-1)
+	return q
+}

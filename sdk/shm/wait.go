@@ -1,0 +1,243 @@
+package shm
+
+import (
+	"runtime"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// Wait waits for the call's answer. When its context ends first, the other side
+// is told, and the slot, with all that is lent, stays with it until it is done.
+// After a nil error End must follow; after an error the call is over. A ticket
+// that is not that of the current use gets [ErrWaited].
+func (c *Call) Wait(ticket uint32) (Answer, error) {
+	s := c.state.Load()
+	if uint32(s>>8) != ticket || s&0xff == stateIdle || s&0xff == stateTaken || s&0xff == stateAbandoned {
+		return Answer{}, ErrWaited
+	}
+	if err := c.wait(); err != nil {
+		c.lane.leave()
+		return Answer{}, err
+	}
+	if !c.is(stateDetached) {
+		c.err = c.read()
+	}
+	if c.err != nil {
+		err := c.err
+		c.End()
+		return Answer{}, err
+	}
+	return c.answer, nil
+}
+
+// End gives back what the call held; its answer is not used any more.
+func (c *Call) End() {
+	if c.is(stateDetached) {
+		c.answer = Answer{}
+		c.set(stateIdle)
+		return
+	}
+	c.lane.release(c) // a full barrier
+	c.lane.leave()
+}
+
+// wait returns nil once the answer is there and this goroutine's to read.
+func (c *Call) wait() error {
+	l := c.lane
+	for {
+		switch c.state.Load() & 0xff {
+		case stateTaken, stateDetached:
+			return nil
+		case stateDetaching:
+			runtime.Gosched()
+		case stateAnswered:
+			c.set(stateTaken)
+			return nil
+		case statePoll:
+			c.set(stateFlying)
+		case stateNested:
+			c.runNested()
+		case stateSwitched:
+			if c.fromBell.Load() != nil {
+				c.set(stateTaken)
+				return nil
+			}
+			if err := c.block(); err != nil {
+				return err
+			}
+		case stateWaiting, stateAsleep:
+			if err := c.block(); err != nil {
+				return err
+			}
+		default: // flying
+			if err := c.fly(l); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// runNested runs the call that the poller handed to this one.
+func (c *Call) runNested() {
+	q := c.nested
+	c.nested = nil
+	if c.switched {
+		c.set(stateSwitched)
+	} else {
+		c.set(stateFlying)
+	}
+	c.lane.execute(q)
+}
+
+// fly polls for the call, or waits for whoever polls.
+func (c *Call) fly(l *Lane) error {
+	ok, asked := l.poll.tryCaller() // a full barrier: the submission is out
+	l.wakePeer()
+	for try := 0; !ok && asked && try < handOverTries; try++ {
+		// An idle worker is about to let go of the lock.
+		ring.Spin(l.answers.Word(c.slot), c.gen, &l.poll.state, pollFree, handOverPauses)
+		ok, asked = l.poll.tryCaller()
+	}
+	if !ok {
+		c.park(l)
+		return nil
+	}
+	what, q := l.pollFor(c)
+	switch what {
+	case pollNested:
+		l.execute(q)
+	case pollStopped:
+		return c.stop()
+	}
+	return nil
+}
+
+const (
+	handOverTries  = 16
+	handOverPauses = 16
+)
+
+// park lets the goroutine wait for whoever polls now.
+func (c *Call) park(l *Lane) {
+	if !c.move(stateFlying, stateWaiting) {
+		return
+	}
+	l.parked.Add(1)
+	if l.poll.held() {
+		return
+	}
+	// The poller left without having seen us.
+	if c.move(stateWaiting, stateFlying) {
+		l.parked.Add(-1)
+	}
+}
+
+// block waits on the signal channel.
+func (c *Call) block() error {
+	if done := c.ctx.Done(); done != nil {
+		select {
+		case <-c.signalCh:
+		case <-done:
+		case <-c.lane.done:
+		}
+	} else {
+		select {
+		case <-c.signalCh:
+		case <-c.lane.done:
+		}
+	}
+	if c.lane.closed.Load() || contextErr(c.ctx) != nil {
+		return c.stop()
+	}
+	return nil
+}
+
+// stop ends the wait for a call whose context or lane has ended, unless
+// something came in between (nil: look at the state again).
+func (c *Call) stop() error {
+	l := c.lane
+	s := c.state.Load() & 0xff
+	switch s {
+	case stateFlying, stateWaiting, stateAsleep, stateSwitched:
+	default:
+		return nil
+	}
+	if l.closed.Load() {
+		err := l.err
+		if c.move(s, stateTaken) {
+			if s == stateWaiting || s == stateAsleep {
+				l.parked.Add(-1)
+			}
+			l.release(c)
+			return err
+		}
+		return nil
+	}
+	err := contextErr(c.ctx)
+	slot, gen, switched := c.slot, c.gen, c.switched
+	if s == stateFlying {
+		l.parked.Add(1)
+	}
+	if !c.move(s, stateAbandoned) {
+		if s == stateFlying {
+			l.parked.Add(-1)
+		}
+		return nil
+	}
+	// From here on c belongs to whoever notices the answer.
+	if switched {
+		l.bell.sendCancel(slot, gen)
+		if c.fromBell.Load() != nil {
+			c.retireSwitched(gen)
+		}
+	} else {
+		l.aux.send(l, ring.Submission{Kind: ring.KindCancel, Slot: uint8(slot), Gen: gen})
+	}
+	return err
+}
+
+// read takes over the answer: it is copied to private memory and the other
+// side told that it can have its memory back.
+func (c *Call) read() error {
+	l := c.lane
+	if c.switched {
+		c.answer = *c.fromBell.Load()
+		return nil
+	}
+	a, inline := l.answers.Read(c.slot, &c.results)
+	if !a.Arena {
+		if a.Len > ring.InlineResults {
+			return ErrProtocol
+		}
+		c.answer = Answer{Status: a.Status, Payload: inline}
+		return nil
+	}
+	mem, ok := l.region.Arena(l.side.Peer(), a.Offset, a.Len)
+	if !ok {
+		return ErrProtocol
+	}
+	c.answer = Answer{Status: a.Status}
+	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
+	ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
+	return nil
+}
+
+// retireSwitched frees the slot of a switched call that was answered after its
+// owner had gone.
+func (c *Call) retireSwitched(gen uint32) {
+	g := uint64(gen) << 8
+	if c.state.CompareAndSwap(g|stateAbandoned, g|stateTaken) {
+		c.lane.release(c)
+	}
+}
+
+// copyOut copies mem to *scratch, or to memory of its own when it is large.
+func copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool) {
+	if len(mem) > scratchSize {
+		return append([]byte(nil), mem...), true
+	}
+	if *scratch == nil {
+		*scratch = make([]byte, scratchSize)
+	}
+	return (*scratch)[:copy(*scratch, mem)], false
+}

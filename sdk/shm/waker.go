@@ -1,0 +1,87 @@
+package shm
+
+import (
+	"time"
+
+	"github.com/secgear/secgear/sdk/internal/ring"
+)
+
+// The wake word of a side says whether anybody there looks at the rings. The
+// side itself sets it to parked before it sleeps and to awake when it polls
+// again. The other side, after publishing, looks at it, and if it finds parked
+// makes it woken and wakes the sleeper: it never clears a parked that it did
+// not see, so that no wake-up is lost.
+const (
+	awake  = 0
+	parked = 1
+	woken  = 2
+)
+
+// defaultNap bounds every sleep: should a wake-up be lost all the same (a peer
+// that was killed between publishing and waking), things go on after it.
+const defaultNap = 100 * time.Millisecond
+
+// wakePeer wakes the other side if it sleeps. The caller has published
+// something and then executed a fence.
+func (l *Lane) wakePeer() {
+	if l.peerWake.Load() == parked && l.peerWake.CompareAndSwap(parked, woken) {
+		l.ringPeer()
+	}
+}
+
+// rousePeer wakes the other side's idle worker, whether or not somebody seems
+// to poll there: what was published is not being taken.
+func (l *Lane) rousePeer() {
+	l.peerWake.Store(woken)
+	l.ringPeer()
+}
+
+func (l *Lane) ringPeer() {
+	if l.bell.futex {
+		ring.FutexWake(l.peerWake, 1)
+	} else {
+		l.bell.sendWake()
+	}
+}
+
+// wakeSelf wakes this side's sleepers.
+func (l *Lane) wakeSelf() {
+	if l.region == nil {
+		return
+	}
+	l.myWake.Store(woken)
+	if l.bell.futex {
+		ring.FutexWake(l.myWake, 1<<30)
+	} else {
+		l.bell.wakeLocal()
+	}
+}
+
+// sleep blocks an idle worker until it may be needed.
+func (l *Lane) sleep() {
+	v := l.myWake.Load()
+	if v != parked {
+		if !l.poll.held() {
+			return
+		}
+		// Somebody polls already: what we were woken for is in hand, and
+		// whoever it is sees to the rest before they stop.
+		l.myWake.CompareAndSwap(woken, awake)
+		v = awake
+	}
+	if l.closed.Load() {
+		return
+	}
+	if l.bell.futex {
+		ring.FutexWait(l.myWake, v, l.cfg.nap)
+	} else {
+		l.bell.sleep(l.cfg.nap)
+	}
+}
+
+// setAwake notes that somebody polls again. The holder of poll calls it.
+func (l *Lane) setAwake() {
+	if l.myWake.Load() != awake {
+		l.myWake.Store(awake)
+	}
+}

@@ -1,0 +1,8 @@
+package sim
+
+import "golang.org/x/sys/unix"
+
+const auditArch = unix.AUDIT_ARCH_X86_64
+
+// alwaysHere are the system calls that only this architecture's programs make.
+var alwaysHere = []uintptr{unix.SYS_ARCH_PRCTL, unix.SYS_EPOLL_WAIT}

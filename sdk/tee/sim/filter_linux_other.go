@@ -1,0 +1,8 @@
+//go:build !amd64 && !arm64 && !riscv64
+
+package sim
+
+// auditArch says that the filter isn't made for this architecture.
+const auditArch = 0
+
+var alwaysHere []uintptr

@@ -1,0 +1,8 @@
+package sim
+
+import "golang.org/x/sys/unix"
+
+const auditArch = unix.AUDIT_ARCH_RISCV64
+
+// alwaysHere are the system calls that only this architecture's programs make.
+var alwaysHere = []uintptr{unix.SYS_RISCV_HWPROBE, unix.SYS_RISCV_FLUSH_ICACHE}

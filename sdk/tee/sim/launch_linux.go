@@ -1,0 +1,205 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/internal/spawn"
+	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/sim/hardware"
+	"github.com/secgear/secgear/sdk/tee/sim/internal/wire"
+)
+
+// Launch implements [tee.Backend]. What is missing of the confinement is listed
+// by the instance's Protections; without sealed program, no_new_privs and the
+// seccomp filter there is no launch.
+func (b Backend) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {
+	i, err := b.launch(ctx, img, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("launching %s in the simulation: %w", img.Manifest.Name, err)
+	}
+	return i, nil
+}
+
+func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (*instance, error) {
+	if err := b.checkArch(img.Arch); err != nil {
+		return nil, err
+	}
+	machine, err := hardware.Open(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	id := tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest}
+	l := &launch{id: id, cores: cfg.Cores, without: b.without}
+	defer l.close()
+	if err := l.open(img); err != nil {
+		return nil, err
+	}
+	proc, report, err := l.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := newInstance(proc, l, machine.Enclave(id), cfg.Log)
+	l.close() // the enclave's ends too: their end must show its end
+	if err := i.greet(ctx, id); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	i.protections = slices.Concat([]tee.Protection{{Name: partProgram, Active: true}}, report, i.protections)
+	return i, nil
+}
+
+// checkArch refuses programs for another machine than this one.
+func (Backend) checkArch(arch string) error {
+	if auditArch == 0 {
+		return fmt.Errorf("there is no system call filter for %s: %w", runtime.GOARCH, errors.ErrUnsupported)
+	}
+	if arch != "" && arch != runtime.GOARCH {
+		return fmt.Errorf("the program is for %s, this machine is %s: %w", arch, runtime.GOARCH, errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// launch holds what is needed until the enclave runs.
+type launch struct {
+	id      tee.Identity
+	cores   []int
+	without string // tests: the part of the confinement to leave out
+
+	program  *os.File
+	null     *os.File
+	stderr   *os.File         // the host's end of the enclave's output; nil unless debug
+	output   *os.File         // the enclave's end of it, or null
+	platform [2]*os.File      // the host's end, the enclave's
+	control  [2]*os.File      // likewise
+	conns    [2]*net.UnixConn // platform and control, the host's ends
+}
+
+// open makes everything that the enclave is given.
+func (l *launch) open(img *image.Image) (err error) {
+	if l.program, err = sealedProgram(img.Program, img.Manifest.Debug); err != nil {
+		return err
+	}
+	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
+		return err
+	}
+	if l.platform, err = socketPair(unix.SOCK_SEQPACKET); err != nil {
+		return err
+	}
+	if l.control, err = socketPair(unix.SOCK_STREAM); err != nil {
+		return err
+	}
+	for i, f := range []*os.File{l.platform[0], l.control[0]} {
+		if l.conns[i], err = unixConn(f); err != nil {
+			return err
+		}
+	}
+	if l.output = l.null; img.Manifest.Debug {
+		l.stderr, l.output, err = os.Pipe()
+	}
+	return err
+}
+
+// close releases what the instance has not taken over. It may be called again.
+func (l *launch) close() {
+	for _, f := range []*os.File{
+		l.program, l.null, l.stderr, l.output, l.platform[0], l.platform[1], l.control[0], l.control[1],
+	} {
+		if f != nil {
+			f.Close() // again for some, and of no consequence
+		}
+	}
+	for _, c := range l.conns {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+// start executes the program in the strongest confinement that the kernel
+// grants.
+func (l *launch) start(ctx context.Context) (*spawn.Process, []tee.Protection, error) {
+	files := []int{
+		int(l.null.Fd()), int(l.output.Fd()), int(l.output.Fd()),
+		wire.PlatformFD: int(l.platform[1].Fd()), wire.ControlFD: int(l.control[1].Fd()),
+	}
+	return startConfined(ctx, func(ns namespaceSet) (*confinement, error) {
+		return plan(l.id.Manifest, ns, l.cores, files, int(l.program.Fd()), l.without)
+	})
+}
+
+// startConfined starts what plan lays out, with all namespaces or, if the kernel
+// refuses, those it grants.
+func startConfined(ctx context.Context, plan func(namespaceSet) (*confinement, error)) (*spawn.Process, []tee.Protection, error) {
+	var refused uintptr
+	var why error
+	for {
+		ns := without(refused, why)
+		proc, report, err := startIn(ctx, ns, plan)
+		if !errors.Is(err, spawn.ErrRefused) || ns.flags == 0 {
+			return proc, report, err
+		}
+		why = err
+		if ns.flags&unix.CLONE_NEWUSER != 0 && os.Geteuid() == 0 {
+			refused = unix.CLONE_NEWUSER // root can have the others all the same
+		} else {
+			refused = ^uintptr(0)
+		}
+	}
+}
+
+// startIn starts what plan lays out, with the namespaces ns.
+func startIn(ctx context.Context, ns namespaceSet, plan func(namespaceSet) (*confinement, error)) (*spawn.Process, []tee.Protection, error) {
+	c, err := plan(ns)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer c.Close()
+	prog := spawn.Program{
+		Args:       []string{c.manifest.Name},
+		Env:        []string{wire.Env, fmt.Sprintf("GOMEMLIMIT=%d", c.manifest.Memory)},
+		Namespaces: ns.flags,
+	}
+	if c.manifest.Memory == 0 {
+		prog.Env = prog.Env[:1]
+	}
+	if ns.flags&unix.CLONE_NEWUSER != 0 {
+		prog.Prepare = c.ids.write
+	}
+	proc, failures, err := c.Start(ctx, prog)
+	if err != nil {
+		return nil, nil, err
+	}
+	return proc, c.outcome(failures), nil
+}
+
+// socketPair makes a pair of connected sockets, whose files don't block.
+func socketPair(kind int) ([2]*os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return [2]*os.File{}, fmt.Errorf("making a socket pair: %w", err)
+	}
+	return [2]*os.File{os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")}, nil
+}
+
+// unixConn makes a connection of one end of a pair, and closes f.
+func unixConn(f *os.File) (*net.UnixConn, error) {
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("using a socket: %w", err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("using a socket: it is a %T", c)
+	}
+	return u, nil
+}

@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/tee"
+)
+
+// probeTime bounds a probe.
+const probeTime = 5 * time.Second
+
+// Probe implements [tee.Backend]. It confines a process as Launch does, which
+// then ends instead of executing a program: what the answer says was tried.
+func (b Backend) Probe() tee.Status {
+	report, err := b.probe()
+	if err != nil {
+		return tee.Status{Missing: []tee.Missing{{What: "the simulation", Why: err.Error()}}}
+	}
+	status := tee.Status{Available: true}
+	for _, p := range report {
+		if !p.Active {
+			status.Missing = append(status.Missing, tee.Missing{What: p.Name, Why: p.Reason, Fix: fix(p.Name)})
+		}
+	}
+	return status
+}
+
+func (b Backend) probe() ([]tee.Protection, error) {
+	if err := b.checkArch(""); err != nil {
+		return nil, err
+	}
+	program, err := probeProgram()
+	if err != nil {
+		return []tee.Protection{{Name: partProgram, Reason: err.Error()}}, err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	proc, report, err := startConfined(ctx, func(ns namespaceSet) (*confinement, error) {
+		return plan(image.DefaultManifest("probe"), ns, nil, []int{int(null.Fd())}, noProgram, b.without)
+	})
+	if err != nil {
+		return nil, err
+	}
+	<-proc.Done()
+	if status, err := proc.Status(); err == nil && status.ExitStatus() != 0 {
+		return nil, fmt.Errorf("a confined process ended with status %#x", int(status))
+	}
+	return append(append([]tee.Protection{program}, report...), probeSecret()), nil
+}
+
+// probeProgram tries whether programs can be executed from memory files.
+func probeProgram() (tee.Protection, error) {
+	f, err := sealedProgram([]byte("probe"), false)
+	if err != nil {
+		if why := fix(partProgram); why != "" {
+			err = fmt.Errorf("%w (%s)", err, why)
+		}
+		return tee.Protection{}, err
+	}
+	return tee.Protection{Name: partProgram, Active: true}, f.Close()
+}
+
+// probeSecret tries whether there is secret memory.
+func probeSecret() tee.Protection {
+	fd, err := unix.MemfdSecret(unix.O_CLOEXEC)
+	if err != nil {
+		return tee.Protection{Name: partSecret, Reason: err.Error()}
+	}
+	unix.Close(fd)
+	return tee.Protection{Name: partSecret, Active: true}
+}
+
+// fix says what an administrator can do about a missing part.
+func fix(part string) string {
+	switch part {
+	case partProgram:
+		if sysctl("vm/memfd_noexec") == "2" {
+			return "sysctl -w vm.memfd_noexec=1"
+		}
+	case partUserNS:
+		return fixUserNamespaces()
+	case partGroups:
+		return "launch as root, or as a user of one group"
+	case partLandlock:
+		return "boot with lsm=landlock,... (Linux 5.13, CONFIG_SECURITY_LANDLOCK)"
+	case partWX:
+		return "Linux 6.3 or later; the seccomp filter does the same meanwhile"
+	case partDescriptors:
+		return "Linux 5.11 or later"
+	case partThreads:
+		return "Linux 5.14 or later, with user namespaces"
+	case partSecret:
+		return "boot with secretmem.enable=1 (Linux 5.14, CONFIG_SECRETMEM)"
+	case partUser, partCaps, partLimits, partCores:
+		return ""
+	}
+	return fixUserNamespaces() // all others depend on them
+}
+
+// fixUserNamespaces names the settings that keep ordinary users from user
+// namespaces.
+func fixUserNamespaces() string {
+	switch {
+	case sysctl("user/max_user_namespaces") == "0":
+		return "sysctl -w user.max_user_namespaces=10000"
+	case sysctl("kernel/unprivileged_userns_clone") == "0":
+		return "sysctl -w kernel.unprivileged_userns_clone=1"
+	case sysctl("kernel/apparmor_restrict_unprivileged_userns") == "1":
+		return "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+	}
+	if _, err := os.Stat("/proc/self/ns/user"); errors.Is(err, os.ErrNotExist) {
+		return "a kernel with CONFIG_USER_NS"
+	}
+	return "in a container, allow user namespaces by its seccomp profile"
+}
+
+// sysctl reads a setting, "" if there is none.
+func sysctl(name string) string {
+	b, err := os.ReadFile("/proc/sys/" + name)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,203 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/tee/teetest"
+)
+
+// Environment variables by which the test program starts itself.
+const (
+	asOtherUser = "SECGEAR_TEST_PROGRAM_AT_3" // run tests with the enclave program on descriptor 3
+	asHost      = "SECGEAR_TEST_HOST"         // be a host; see kill_linux_test.go
+)
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(asHost); how != "" {
+		beHost(how)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// testProgram returns the test enclave.
+func testProgram(t testing.TB) []byte {
+	t.Helper()
+	if os.Getenv(asOtherUser) == "" {
+		return teetest.Build(t, "testdata/testenclave")
+	}
+	b, err := inheritedProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// inheritedProgram reads the test enclave from descriptor 3.
+var inheritedProgram = sync.OnceValues(func() ([]byte, error) {
+	f := os.NewFile(3, "program")
+	defer f.Close()
+	return io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
+})
+
+// launchTest launches the test enclave.
+func launchTest(t testing.TB, b Backend, m image.Manifest) *teetest.Enclave {
+	t.Helper()
+	return teetest.Launch(t, b, teetest.Image(t, m, testProgram(t), 1), t.TempDir())
+}
+
+// pid is the process of an enclave.
+func pid(e *teetest.Enclave) int { return e.Instance.(*instance).proc.Pid }
+
+func TestConformance(t *testing.T) {
+	teetest.Suite{Backend: Backend{}, Program: testProgram(t)}.Run(t)
+}
+
+// TestAsOrdinaryUser runs the tests that launch enclaves again, as a user
+// without any privilege.
+func TestAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the tests run as an ordinary user already")
+	}
+	program := memoryFile(t, testProgram(t))
+	for _, groups := range [][]uint32{nil, {4, 5}} {
+		t.Run(fmt.Sprintf("groups=%d", len(groups)), func(t *testing.T) {
+			run := "^Test(Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*)$"
+			cmd := exec.Command("/proc/self/exe", "-test.run", run, "-test.v", "-test.timeout", "5m")
+			cmd.Env = []string{asOtherUser + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
+			cmd.ExtraFiles = []*os.File{program}
+			cmd.Dir = "/"
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: groups},
+				Pdeathsig:  syscall.SIGKILL,
+			}
+			var out bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Run(); err != nil || strings.Count(out.String(), "--- PASS: TestSandbox") == 0 {
+				t.Errorf("%v\n%s", err, out.String())
+			}
+		})
+	}
+}
+
+// memoryFile returns a file with content that every user can use.
+func memoryFile(t *testing.T, content []byte) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate("program", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "program")
+	t.Cleanup(func() { f.Close() })
+	if _, err := f.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestProbe(t *testing.T) {
+	s := Backend{}.Probe()
+	if !s.Available {
+		t.Fatalf("not available: %+v", s.Missing)
+	}
+	for _, m := range s.Missing {
+		if m.What == "" || m.Why == "" {
+			t.Errorf("incomplete: %+v", m)
+		}
+	}
+	// What the probe says of the parts is what a launch says.
+	m := teetest.Manifest()
+	missing := map[string]bool{}
+	for _, x := range s.Missing {
+		missing[x.What] = true
+	}
+	for _, p := range launchTest(t, Backend{}, m).Protections() {
+		if p.Active == missing[p.Name] {
+			t.Errorf("%s is missing by the probe: %v; by the launch: %+v", p.Name, missing[p.Name], p)
+		}
+		if p.Active != (p.Reason == "") {
+			t.Errorf("a reason where there should be none, or the reverse: %+v", p)
+		}
+	}
+}
+
+// TestProbeNamesWhatIsMissing: a part that can't be had is named, and the launch
+// goes on.
+func TestProbeNamesWhatIsMissing(t *testing.T) {
+	b := Backend{without: partLandlock}
+	found := false
+	for _, m := range b.Probe().Missing {
+		found = found || m.What == partLandlock && m.Why != "" && m.Fix != ""
+	}
+	if !found {
+		t.Error("the probe does not name it")
+	}
+	found = false
+	for _, p := range launchTest(t, b, teetest.Manifest()).Protections() {
+		found = found || p.Name == partLandlock && !p.Active && p.Reason != ""
+	}
+	if !found {
+		t.Error("the launch does not name it")
+	}
+}
+
+// TestOtherMachine: a program for another machine is refused before anything is
+// started.
+func TestOtherMachine(t *testing.T) {
+	img := teetest.Image(t, teetest.Manifest(), testProgram(t), 1)
+	img.Arch = "pdp11"
+	_, err := Backend{}.Launch(t.Context(), img, teetest.Config(t.TempDir()))
+	if err == nil || !strings.Contains(err.Error(), "pdp11") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// TestCores: the enclave runs where it is told to.
+func TestCores(t *testing.T) {
+	img := teetest.Image(t, teetest.Manifest(), testProgram(t), 1)
+	cfg := teetest.Config(t.TempDir())
+	cfg.Cores = []int{0}
+	i, err := Backend{}.Launch(t.Context(), img, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	if got := teetest.NewTalk(t, i.Control()).Get("cores"); got != "1 true" {
+		t.Errorf("cores: %s", got)
+	}
+	for _, core := range []int{-1, 1023, 1 << 20} {
+		cfg.Cores = []int{core}
+		if i, err := (Backend{}).Launch(t.Context(), img, cfg); err == nil {
+			i.Close()
+			t.Errorf("launched on core %d", core)
+		}
+	}
+}
+
+// BenchmarkLaunch measures from Launch to a ready enclave.
+func BenchmarkLaunch(b *testing.B) {
+	img := teetest.Image(b, teetest.Manifest(), testProgram(b), 1)
+	dir := b.TempDir()
+	for b.Loop() {
+		i, err := Backend{}.Launch(b.Context(), img, teetest.Config(dir))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := i.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}
