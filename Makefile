@@ -1,9 +1,7 @@
 # Every target explains itself with `make help`.
 
-# What the targets take:
-FILE     ?=
-TEE      ?=
-FUZZTIME ?= 10m
+# What targets take from the command line; it reaches the shell as it is.
+export FILE TEE FUZZTIME
 
 # The state of the version control system must not end up in what is built.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -16,8 +14,8 @@ help: ## Prints this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1: \2/p' Makefile | \
 		awk -F': ' '{ printf "%s%-14s%s\n", "  ", substr($$1, 3), substr($$0, length($$1) + 3) }'
 
-run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… not the strongest there is).
-	@bin/secgear run ./examples/vault/enclave
+run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… instead of the strongest).
+	@bin/secgear run $${TEE:+--tee "$$TEE"} ./examples/vault -- $${FILE:+--file "$$FILE"}
 
 build: ## Builds the command bin/secgear.
 	@scripts/setup
@@ -27,8 +25,7 @@ test: ## Runs all tests and checks: formatting, vet, staticcheck, cross-builds, 
 	@scripts/setup cgo
 	@scripts/lint
 	@scripts/cross
-	@go build -C internal/devtools -o ../../bin/leftovers ./leftovers
-	@bin/leftovers scripts/test
+	@scripts/leftovers scripts/test
 
 lint: ## Checks formatting, go vet and staticcheck.
 	@scripts/setup
@@ -51,9 +48,9 @@ bench-calls: ## Measures calls against a C program, a Unix socket and gRPC: one 
 	@scripts/setup cgo
 	@cd bench && go run ./calls
 
-fuzz: ## Runs every fuzz target for FUZZTIME (10m), up to the first finding.
+fuzz: ## Runs every fuzz target for FUZZTIME=10m each, up to the first finding.
 	@scripts/setup
-	@FUZZTIME=$(FUZZTIME) scripts/fuzz
+	@scripts/fuzz
 
 fuzz-short: ## Runs every fuzz target for three seconds.
 	@scripts/setup

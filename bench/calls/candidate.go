@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/secgear/secgear/bench/echo"
@@ -17,24 +18,26 @@ import (
 
 const (
 	candidateRole = "secgear"
-	imageVariable = "SECGEAR_BENCH_IMAGE"
+	dirVariable   = "SECGEAR_BENCH_DIR"
 )
 
-// candidate is the command that loads the image and calls it, with its state in
-// dir.
-func candidate(image, dir string) *exec.Cmd {
+// candidate is the command that loads the image in dir and calls it, with its
+// state in dir, too. In the end it removes dir, so that nothing is left if its
+// driver was killed.
+func candidate(dir string) *exec.Cmd {
 	cmd := peer.Self(candidateRole)
-	cmd.Env = append(cmd.Env, imageVariable+"="+image, "SECGEAR_STATE="+dir)
+	cmd.Env = append(cmd.Env, dirVariable+"="+dir, "SECGEAR_STATE="+filepath.Join(dir, "state"))
 	return cmd
 }
 
 // load starts an enclave in the simulation, everything else by default.
 func load(ctx context.Context) (*host.Enclave, error) {
-	return host.Load(ctx, os.Getenv(imageVariable), host.Options{Backends: all.Backends(), TEE: "sim"})
+	return host.Load(ctx, filepath.Join(os.Getenv(dirVariable), imageFile), host.Options{Backends: all.Backends(), TEE: "sim"})
 }
 
 // runCandidate calls the enclave as its driver asks it to.
 func runCandidate() (err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(os.Getenv(dirVariable))) }()
 	ctx := context.Background()
 	e, err := load(ctx)
 	if err != nil {

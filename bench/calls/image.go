@@ -13,33 +13,34 @@ import (
 	"github.com/secgear/secgear/sdk/image/build"
 )
 
-// enclavePackage is what runs in the enclave.
-const enclavePackage = "github.com/secgear/secgear/bench/echo/enclave"
+const (
+	enclavePackage = "github.com/secgear/secgear/bench/echo/enclave"
+	imageFile      = "echo.sgi"
+)
 
-// buildImage builds the enclave, signs it with a key that nobody keeps, and
-// returns the name of the image, a file in dir.
-func buildImage(ctx context.Context, dir string) (string, error) {
+// buildImage builds the enclave into imageFile in dir, signed with a key that
+// nobody keeps.
+func buildImage(ctx context.Context, dir string) error {
 	source, err := sourceDir(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	unsigned, err := build.Image(ctx, build.Options{Dir: source})
 	if err != nil {
-		return "", fmt.Errorf("building the enclave: %w", err)
+		return fmt.Errorf("building the enclave: %w", err)
 	}
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		return "", fmt.Errorf("making a key: %w", err)
+		return fmt.Errorf("making a key: %w", err)
 	}
 	signed, err := image.Sign(unsigned, key)
 	if err != nil {
-		return "", fmt.Errorf("signing the enclave: %w", err)
+		return fmt.Errorf("signing the enclave: %w", err)
 	}
-	name := filepath.Join(dir, "echo.sgi")
-	if err := os.WriteFile(name, signed, 0o600); err != nil {
-		return "", fmt.Errorf("writing the enclave: %w", err)
+	if err := os.WriteFile(filepath.Join(dir, imageFile), signed, 0o600); err != nil {
+		return fmt.Errorf("writing the enclave: %w", err)
 	}
-	return name, nil
+	return nil
 }
 
 // sourceDir is where the enclave's source is. The benchmark is run from within

@@ -46,6 +46,9 @@ func main() {
 // run is the command; it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fail := func(code int, err error) int {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
 		fmt.Fprintf(stderr, "calls: %v\n", err)
 		return code
 	}
@@ -56,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(2, err)
 	}
-	s, end, err := open(ctx, progress(stderr))
+	s, end, err := open(ctx, stderr)
 	if err != nil {
 		return fail(1, err)
 	}

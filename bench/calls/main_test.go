@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/secgear/secgear/bench/internal/cpu"
+	"github.com/secgear/secgear/bench/internal/limit"
 )
 
 // TestRun is the whole benchmark, of a line that needs all kinds of
@@ -39,7 +42,7 @@ func TestRunInterrupted(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, end, err := open(ctx, func(string, ...any) {})
+	s, end, err := open(ctx, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +56,20 @@ func TestRunInterrupted(t *testing.T) {
 		t.Error(err)
 	}
 	nothingLeft(t, temp)
+}
+
+// TestRunWithoutCompiler: the benchmark goes on, and the line that needs the
+// compiler says what is missing.
+func TestRunWithoutCompiler(t *testing.T) {
+	t.Setenv("CC", "no-such-compiler")
+	var stderr bytes.Buffer
+	s := &stage{stderr: &stderr}
+	if err := s.openLimit(t.Context(), new(cast), t.TempDir(), 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	if s.limit != nil || !errors.Is(s.noLimit, limit.ErrNoCompiler) || !strings.Contains(stderr.String(), "no C compiler") {
+		t.Errorf("limit %v, missing because of %v; said %q", s.limit, s.noLimit, stderr.String())
+	}
 }
 
 func TestUsage(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/secgear/secgear/bench/internal/cpu"
@@ -28,9 +29,9 @@ func (c *cast) end() error {
 
 // open starts all contenders. What it returns beside the stage ends them and
 // leaves nothing behind.
-func open(ctx context.Context, progress func(string, ...any)) (*stage, func() error, error) {
+func open(ctx context.Context, stderr io.Writer) (*stage, func() error, error) {
 	c := new(cast)
-	s := &stage{peers: make(map[string][]contender), progress: progress, times: realTimes}
+	s := &stage{peers: make(map[string][]contender), stderr: stderr, progress: progress(stderr), times: realTimes}
 	if err := s.open(ctx, c); err != nil {
 		return nil, nil, errors.Join(err, c.end())
 	}
@@ -58,11 +59,10 @@ func (s *stage) open(ctx context.Context, c *cast) error {
 		return err
 	}
 	s.progress("building the enclave")
-	image, err := buildImage(ctx, dir)
-	if err != nil {
+	if err := buildImage(ctx, dir); err != nil {
 		return err
 	}
-	p, err := drive.Start(ours, candidate(image, dir), []int{a, b})
+	p, err := drive.Start(ours, candidate(dir), []int{a, b})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *stage) openLimit(ctx context.Context, c *cast, dir string, a, b int) er
 	bin, err := limit.Build(ctx, dir)
 	if errors.Is(err, limit.ErrNoCompiler) {
 		s.noLimit = err
-		fmt.Fprintf(os.Stderr, "calls: %v; the limit is not measured, and regimes can't be told apart\n", err)
+		fmt.Fprintf(s.stderr, "calls: %v; the limit is not measured, and regimes can't be told apart\n", err)
 		return nil
 	}
 	if err != nil {

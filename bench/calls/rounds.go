@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/secgear/secgear/bench/internal/drive"
@@ -23,6 +24,7 @@ type stage struct {
 	secgear  contender
 	peers    map[string][]contender // each in every placement
 	burners  []contender
+	stderr   io.Writer // for what a person has to know
 	progress func(format string, args ...any)
 	times
 }

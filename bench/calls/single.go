@@ -21,14 +21,23 @@ type single struct {
 }
 
 var singles = []single{
-	{"idle_cpu_percent", "percent of one processor", atMost(1),
-		"What the host process and the enclave use of a processor while nobody calls.", idle},
-	{"stw_p90_us", "us", atMost(200),
-		"How long stopping all goroutines takes (what the garbage collector does now and then) while calls go on back to back, 90th percentile, on the worse of both sides.", pauses},
-	{"allocs_per_call", "objects", atMost(0),
-		"What a call whose arguments and results are of fixed size allocates on the heap, whole objects, on the worse of both sides.", allocations},
-	{"enclave_start_ms", "ms", goal{},
-		"How long it takes from asking for the enclave to the first call being possible, median.", starts},
+	{
+		"idle_cpu_percent", "percent of one processor", atMost(1),
+		"What the host process and the enclave use of a processor while nobody calls.", idle,
+	},
+	{
+		"stw_p90_us", "us", atMost(200),
+		"How long stopping all goroutines takes (what the garbage collector does now and then) while calls go on back to back, 90th percentile, on the worse of both sides.", pauses,
+	},
+	{
+		"allocs_per_call", "objects", atMost(0),
+		"What a call whose arguments and results are of fixed size allocates on the heap, whole objects, on the worse of both sides.", allocations,
+	},
+	{
+		"enclave_start_ms", "ms",
+		goal{},
+		"How long it takes from asking for the enclave to the first call being possible, median.", starts,
+	},
 }
 
 // run measures and makes the line. The error is the context's.

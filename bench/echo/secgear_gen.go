@@ -29,12 +29,12 @@ type EchoerClient struct{ to call.Caller }
 func NewEchoerClient(to call.Caller) EchoerClient { return EchoerClient{to} }
 
 // Echo64 returns data: a call whose arguments and results are of fixed size.
-func (c EchoerClient) Echo64(ctx context.Context, data [64]uint8) ([64]uint8, error) {
+func (c EchoerClient) Echo64(ctx context.Context, data [64]byte) ([64]byte, error) {
 	return c.StartEcho64(ctx, data).Wait()
 }
 
 // StartEcho64 starts Echo64 without waiting for it.
-func (c EchoerClient) StartEcho64(ctx context.Context, data [64]uint8) EchoerEcho64Call {
+func (c EchoerClient) StartEcho64(ctx context.Context, data [64]byte) EchoerEcho64Call {
 	p, e := call.Begin(ctx, c.to, echoerContract, 0, 64)
 	e.Raw(data[:])
 	return EchoerEcho64Call{p.Start(&e)}
@@ -45,7 +45,7 @@ type EchoerEcho64Call struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
-func (x EchoerEcho64Call) Wait() (r0 [64]uint8, err error) {
+func (x EchoerEcho64Call) Wait() (r0 [64]byte, err error) {
 	d, err := x.p.Wait()
 	if err != nil {
 		return r0, err
@@ -180,7 +180,7 @@ func RegisterEchoer(to call.Registrar, impl Echoer) {
 
 func serveEchoerEcho64(ctx context.Context, impl Echoer, q call.Request) error {
 	d := q.Args()
-	var data [64]uint8
+	var data [64]byte
 	d.Raw(data[:])
 	if err := d.End(); err != nil {
 		return err

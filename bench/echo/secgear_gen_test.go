@@ -24,7 +24,7 @@ var echoerBoundary = boundarytest.Contract{
 	Register: func(to call.Registrar) { RegisterEchoer(to, echoerZero{}) },
 	Calls: []func(context.Context, call.Caller) error{
 		func(ctx context.Context, to call.Caller) error {
-			_, err := NewEchoerClient(to).Echo64(ctx, [64]uint8{})
+			_, err := NewEchoerClient(to).Echo64(ctx, [64]byte{})
 			return err
 		},
 		func(ctx context.Context, to call.Caller) error {
@@ -48,7 +48,7 @@ var echoerBoundary = boundarytest.Contract{
 // echoerZero implements Echoer with zero results.
 type echoerZero struct{}
 
-func (echoerZero) Echo64(context.Context, [64]uint8) (_ [64]uint8, _ error) { return }
+func (echoerZero) Echo64(context.Context, [64]byte) (_ [64]byte, _ error) { return }
 
 func (echoerZero) Echo(context.Context, []byte) (_ []byte, _ error) { return }
 

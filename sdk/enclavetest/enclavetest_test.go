@@ -175,8 +175,7 @@ func TestCancelDuringLoad(t *testing.T) {
 
 func TestClose(t *testing.T) {
 	hooks := make(chan string, 3)
-	var e *host.Enclave
-	e = enclavetest.Start(t, func(e *enclave.Enclave) error {
+	e := enclavetest.Start(t, func(e *enclave.Enclave) error {
 		e.OnShutdown(func(context.Context) { hooks <- "first added" })
 		e.OnShutdown(func(context.Context) { panic("in a hook") })
 		e.OnShutdown(func(ctx context.Context) {
@@ -248,6 +247,29 @@ func TestCloseDuringCalls(t *testing.T) {
 		t.Error(err)
 	}
 	wg.Wait()
+}
+
+// TestCloseInHandler: a handler of the enclave's calls may close it.
+func TestCloseInHandler(t *testing.T) {
+	closed := make(chan error, 1)
+	var e *host.Enclave
+	services := func(r call.Registrar) {
+		e = r.(*host.Enclave)
+		serve(r, outside, func(context.Context, string) (string, error) {
+			closed <- e.Close()
+			return "", nil
+		})
+	}
+	enclavetest.Start(t, func(e *enclave.Enclave) error {
+		serve(e, inside, func(ctx context.Context, s string) (string, error) { return do(ctx, e, outside, 0, s) })
+		return nil
+	}, enclavetest.WithServices(services))
+	if _, err := do(t.Context(), e, inside, 0, ""); !errors.Is(err, tee.ErrClosed) {
+		t.Errorf("the call: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("closing: %v", err)
+	}
 }
 
 // TestCloseStuckHook: a hook that never ends costs the grace, not more.

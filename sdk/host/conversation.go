@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	"github.com/secgear/secgear/sdk/internal/control"
 )
@@ -13,22 +14,23 @@ import (
 type conversation struct {
 	conn      net.Conn
 	sink      *sink
-	answer    chan error    // one: nil when ready, or why not
-	contracts []string      // set before a nil answer
+	answer    chan error // one: nil when ready, or why not
+	contracts *atomic.Pointer[[]string]
 	stopped   chan struct{} // closed when the enclave says that it has stopped
 	broken    chan struct{} // closed when the enclave violates the protocol
 	ended     chan struct{} // closed when nothing more comes
 	fault     error         // set before broken is closed
 }
 
-func newConversation(conn net.Conn, s *sink) *conversation {
+func newConversation(conn net.Conn, s *sink, contracts *atomic.Pointer[[]string]) *conversation {
 	return &conversation{
-		conn:    conn,
-		sink:    s,
-		answer:  make(chan error, 1),
-		stopped: make(chan struct{}),
-		broken:  make(chan struct{}),
-		ended:   make(chan struct{}),
+		conn:      conn,
+		sink:      s,
+		contracts: contracts,
+		answer:    make(chan error, 1),
+		stopped:   make(chan struct{}),
+		broken:    make(chan struct{}),
+		ended:     make(chan struct{}),
 	}
 }
 
@@ -77,9 +79,11 @@ func (t *conversation) accept(m *control.Ready) error {
 	if m.Version != control.Version {
 		return fmt.Errorf("the enclave speaks version %d of the control protocol and the host version %d", m.Version, control.Version)
 	}
+	var names []string
 	for _, c := range m.Contracts {
-		t.contracts = append(t.contracts, control.Printable(c.Name))
+		names = append(names, control.Printable(c.Name))
 	}
+	t.contracts.Store(&names)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,8 @@ type Enclave struct {
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
 
+	contracts atomic.Pointer[[]string] // what the enclave said to serve
+
 	fault     atomic.Pointer[error] // why no call can be made any more
 	closeOnce sync.Once
 	closing   chan struct{}
@@ -56,7 +59,7 @@ func newEnclave(name string, img *image.Image, o Options) *Enclave {
 // start greets the enclave, opens its lane and waits until it is ready.
 func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
 	e.inst = inst
-	e.talk = newConversation(inst.Control(), newSink(e.log.With("enclave", e.id.Manifest.Name)))
+	e.talk = newConversation(inst.Control(), newSink(e.log.With("enclave", e.id.Manifest.Name)), &e.contracts)
 	go e.talk.listen()
 	if err := e.greet(ctx); err != nil {
 		return err
@@ -209,11 +212,21 @@ func (e *Enclave) Manifest() image.Manifest { return e.id.Manifest }
 
 // Contracts returns the names of the contracts that the enclave said to serve
 // when it became ready.
-func (e *Enclave) Contracts() []string { return e.talk.contracts }
+func (e *Enclave) Contracts() []string {
+	if list := e.contracts.Load(); list != nil {
+		return slices.Clone(*list)
+	}
+	return nil
+}
 
 // Protections lists each piece of confinement around the enclave with whether
 // it is in force.
-func (e *Enclave) Protections() []tee.Protection { return e.inst.Protections() }
+func (e *Enclave) Protections() []tee.Protection {
+	if e.inst == nil { // in Options.Services
+		return nil
+	}
+	return e.inst.Protections()
+}
 
 // Done is closed when the enclave has ended, by Close or by itself, and all
 // that it used is released.
@@ -233,10 +246,9 @@ func (e *Enclave) Err() error {
 // Close asks the enclave to stop, waits for that, for Options.Grace at most,
 // and then ends it by force. Calls begun after it fail with [tee.ErrClosed];
 // those in flight may still end well, or fail so too. Close may be called
-// again, and at the same time. Its error is about releasing what the enclave
-// used; how an enclave died is Err's to tell.
-// It must not be called from a handler of the enclave's calls, which it would
-// wait for until the grace is over.
+// again, and at the same time; called by a handler of the enclave's calls it
+// waits for that handler, but no longer than a second. Its error is about
+// releasing what the enclave used; how an enclave died is Err's to tell.
 func (e *Enclave) Close() error {
 	e.closeOnce.Do(func() {
 		e.fault.CompareAndSwap(nil, &errClosed)

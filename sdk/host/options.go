@@ -101,57 +101,59 @@ func (o Options) withDefaults(m image.Manifest) (Options, error) {
 	return o, err
 }
 
+// faults collects what is wrong with options.
+type faults struct{ list []error }
+
+// check adds a fault of a field if bad.
+func (f *faults) check(bad bool, field, format string, args ...any) {
+	if bad {
+		f.list = append(f.list, fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...)))
+	}
+}
+
 // check returns every fault of o for an image with manifest m, joined.
 func (o Options) check(m image.Manifest) error {
-	faults := o.checkBackends()
-	fault := func(bad bool, format string, args ...any) {
-		if bad {
-			faults = append(faults, fmt.Errorf(format, args...))
-		}
-	}
-	fault(o.LaneMemory < ring.MinSize, "LaneMemory: %d is less than %d bytes", o.LaneMemory, ring.MinSize)
-	fault(o.LaneMemory > ring.MinSize && uint64(o.LaneMemory) > m.LaneMemory, "LaneMemory: %d is more than the manifest's lane_memory, %d", o.LaneMemory, m.LaneMemory)
-	fault(o.Workers < 0, "Workers: %d is negative", o.Workers)
-	fault(o.Workers > m.Workers, "Workers: %d is more than the manifest's workers, %d", o.Workers, m.Workers)
-	fault(o.Spin > maxSpin, "Spin: %v is more than %v", o.Spin, maxSpin)
-	fault(o.Grace < 0, "Grace: %v is negative", o.Grace)
+	var f faults
+	o.checkBackends(&f)
+	small := o.LaneMemory < ring.MinSize
+	f.check(small, "LaneMemory", "%d is less than %d bytes", o.LaneMemory, ring.MinSize)
+	f.check(!small && uint64(o.LaneMemory) > m.LaneMemory, "LaneMemory", "%d is more than the manifest's lane_memory, %d", o.LaneMemory, m.LaneMemory)
+	f.check(o.Workers < 0, "Workers", "%d is negative", o.Workers)
+	f.check(o.Workers > m.Workers, "Workers", "%d is more than the manifest's workers, %d", o.Workers, m.Workers)
+	f.check(o.Spin > maxSpin, "Spin", "%v is more than %v", o.Spin, maxSpin)
+	f.check(o.Grace < 0, "Grace", "%v is negative", o.Grace)
 	for i, s := range o.Signers {
-		fault(s.IsZero(), "Signers: number %d is no signer's ID", i+1)
+		f.check(s.IsZero(), "Signers", "number %d is no signer's ID", i+1)
 	}
 	for i, d := range o.Digests {
-		fault(d.IsZero(), "Digests: number %d is no image's digest", i+1)
+		f.check(d.IsZero(), "Digests", "number %d is no image's digest", i+1)
 	}
 	seen := make(map[int]bool)
 	for _, c := range o.Cores {
-		fault(c < 0, "Cores: %d is negative", c)
-		fault(seen[c], "Cores: %d is given twice", c)
+		f.check(c < 0, "Cores", "%d is negative", c)
+		f.check(seen[c], "Cores", "%d is given twice", c)
 		seen[c] = true
 	}
-	return errors.Join(faults...)
+	return errors.Join(f.list...)
 }
 
-func (o Options) checkBackends() []error {
+func (o Options) checkBackends(f *faults) {
 	if len(o.Backends) == 0 {
-		return []error{errors.New("Backends: there are none; all.Backends() of sdk/tee/all lists those of secgear")}
+		f.check(true, "Backends", "there are none; all.Backends() of sdk/tee/all lists those of secgear")
+		return
 	}
-	var faults []error
-	named := o.TEE == auto
+	known := o.TEE == auto
 	seen := make(map[string]bool)
 	for i, b := range o.Backends {
 		if b == nil {
-			faults = append(faults, fmt.Errorf("Backends: number %d is nil", i+1))
+			f.check(true, "Backends", "number %d is nil", i+1)
 			continue
 		}
-		if seen[b.Name()] {
-			faults = append(faults, fmt.Errorf("Backends: %q is given twice", b.Name()))
-		}
+		f.check(seen[b.Name()], "Backends", "%q is given twice", b.Name())
 		seen[b.Name()] = true
-		named = named || b.Name() == o.TEE
+		known = known || b.Name() == o.TEE
 	}
-	if !named {
-		faults = append(faults, fmt.Errorf("TEE: %q is neither %q nor one of %q", o.TEE, auto, names(o.Backends)))
-	}
-	return faults
+	f.check(!known, "TEE", "%q is neither %q nor one of %q", o.TEE, auto, names(o.Backends))
 }
 
 func names(backends []tee.Backend) []string {

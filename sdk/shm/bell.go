@@ -241,7 +241,7 @@ func (b *bell) answered(f frame, payload []byte) {
 		return
 	}
 	switch s & 0xff {
-	case stateSwitched, stateNested, stateAbandoned:
+	case stateSwitched, stateNested, stateForsaken:
 	default:
 		return
 	}

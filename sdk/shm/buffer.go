@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -118,6 +119,7 @@ func (b Buffer) ReadAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	n := copy(p, mem)
+	runtime.KeepAlive(b.h) // or the memory could be unmapped meanwhile
 	if n < len(p) {
 		return n, io.EOF
 	}
@@ -134,7 +136,9 @@ func (b Buffer) WriteAt(p []byte, off int64) (int, error) {
 	if len(p) > len(mem) {
 		return 0, fmt.Errorf("writing %d bytes at %d of a buffer of %d: %w", len(p), off, b.n, io.ErrShortWrite)
 	}
-	return copy(mem, p), nil
+	n := copy(mem, p)
+	runtime.KeepAlive(b.h)
+	return n, nil
 }
 
 // at returns the memory from off on.
@@ -187,8 +191,11 @@ func (h *handle) retire(gen uint32) error {
 	}
 }
 
-// ref is b on the wire.
+// ref is b on the wire: an empty slice of a buffer is like the zero Buffer.
 func (b Buffer) ref() Ref {
+	if b.n == 0 {
+		return Ref{}
+	}
 	return Ref{Arena: uint32(b.h.side), Len: b.n, Off: b.h.off + uint64(b.off)}
 }
 
@@ -230,6 +237,11 @@ func (b Buffer) give(l *Lane) (Ref, error) {
 	}
 	if err := b.h.retire(b.gen); err != nil {
 		return Ref{}, err
+	}
+	if b.n == 0 { // the receiver could not free it
+		l.arena.Free(b.h.off)
+		l.freed.notify()
+		return Ref{}, nil
 	}
 	l.exports.add(b.ref().Off, b.h.off)
 	return b.ref(), nil

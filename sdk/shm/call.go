@@ -23,6 +23,7 @@ type Call struct {
 	gen   uint32 // of this use; the low 32 bits of a count of uses of the slot
 
 	ctx      context.Context
+	bounded  bool // ctx can end
 	contract uint32
 	method   uint16
 	switched bool
@@ -58,6 +59,7 @@ const (
 	stateDetached  // the answer has been copied and the slot given to another Call
 	stateSwitched  // sent over the bell; the answer comes to fromBell
 	stateAbandoned // its owner has gone; whoever notices the answer frees the slot
+	stateForsaken  // as stateAbandoned, of a switched call: the answer comes to fromBell
 )
 
 // scratchSize is the size up to which messages are copied to memory that the
@@ -100,7 +102,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 		return nil, l.err
 	}
 	level := uint8(0)
-	parent := current(ctx)
+	parent, bounded := within(ctx)
 	if parent != nil {
 		level = max(parent.sub.Level, parent.sub.Level+1)
 	}
@@ -120,7 +122,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if c.gen == 0 {
 		c.gen = 1 // zero is a line never answered
 	}
-	c.ctx, c.contract, c.method = ctx, contract, method
+	c.ctx, c.bounded, c.contract, c.method = ctx, bounded, contract, method
 	c.switched = switched || l.region == nil
 	if err := c.room(size); err != nil {
 		l.release(c)
@@ -280,9 +282,11 @@ func (c *Call) Start() error {
 	if c.switched {
 		c.fromBell.Store(nil)
 		c.set(stateSwitched)
-		if err := l.bell.sendCall(c); err != nil {
+		if l.bell.sendCall(c) != nil {
 			l.release(c)
-			return err
+			l.bell.close() // a broken stream is the lane's end, for the reader too
+			<-l.done
+			return l.err
 		}
 		return nil
 	}
@@ -305,6 +309,9 @@ func (c *Call) address() error {
 	s.Gen, s.Contract, s.Method = c.gen, c.contract, c.method
 	s.Slot, s.Len = uint8(c.slot), uint32(len(c.args))
 	s.Timeout = 0
+	if !c.bounded {
+		return nil
+	}
 	if d, ok := deadline(c.ctx); ok {
 		left := time.Until(d)
 		if left <= 0 {

@@ -25,25 +25,23 @@ type callContext struct {
 
 type laneKey struct{}
 
-// current returns the request whose handler ctx belongs to, or nil.
-func current(ctx context.Context) *Request {
-	switch c := ctx.(type) {
-	case *callContext:
-		return c.q
-	case nil:
-		return nil
+// within returns the request whose handler ctx belongs to, or nil, and whether
+// ctx can end; a handler's, and what derives from it, always can.
+func within(ctx context.Context) (q *Request, bounded bool) {
+	if c, ok := ctx.(*callContext); ok {
+		return c.q, true
 	}
-	if ctx == context.Background() {
-		return nil
+	if ctx == nil || ctx.Done() == nil {
+		return nil, false
 	}
-	q, _ := ctx.Value(laneKey{}).(*Request)
-	return q
+	q, _ = ctx.Value(laneKey{}).(*Request)
+	return q, true
 }
 
 // Current returns the lane of the call that ctx belongs to, or nil when ctx is
 // not a handler's or derived from one.
 func Current(ctx context.Context) *Lane {
-	if q := current(ctx); q != nil {
+	if q, _ := within(ctx); q != nil {
 		return q.lane
 	}
 	return nil
@@ -149,8 +147,10 @@ func (c *callContext) begin(timeout uint32) {
 		c.deadline = time.Now().Add(time.Duration(timeout) * time.Microsecond)
 	}
 	if c.over.Load() {
+		c.mu.Lock() // the lane may be ending, or its peer cancel what it has not called
 		c.over.Store(false)
 		c.err = nil
+		c.mu.Unlock()
 	}
 }
 

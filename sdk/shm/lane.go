@@ -48,7 +48,6 @@ type Lane struct {
 	replies   ring.Replies
 	requests  [Slots]atomic.Pointer[Request]
 	switched  [Slots]atomic.Pointer[Request] // over the bell
-	spare     *Request
 	serveSpin backoff
 	copied    atomic.Int64 // bytes of large arguments held in private memory
 	queue     requestQueue // calls that wait for a worker
@@ -106,7 +105,6 @@ func (l *Lane) share(t *tee.Lane) error {
 	l.replies.Init(r, peer)
 	l.arena.Init(r.ArenaSize())
 	l.myWake, l.peerWake = r.Wake(l.side), r.Wake(peer)
-	l.spare = newRequest(l)
 	return nil
 }
 
@@ -158,6 +156,9 @@ func (l *Lane) fail(err error) {
 		}
 	})
 }
+
+// closedHere tells whether Close ended the lane, not the other side.
+func (l *Lane) closedHere() bool { return l.closed.Load() && l.err == tee.ErrClosed }
 
 // cause is lost, in the words of whoever opened the lane if they have any.
 func (l *Lane) cause(err error) error {

@@ -38,6 +38,16 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 		return pollNothing, nil
 	}
 	own := l.answers.Word(c.slot)
+	if l.parked.Load() == 0 && !l.cfg.Cooperative && l.cfg.Spin > 0 {
+		// Most calls end here: one caller, a short call.
+		in, published := l.recv.Word()
+		ring.Spin(own, c.gen, in, published, firstPauses)
+	}
+	if own.Load() == c.gen {
+		c.set(stateTaken)
+		l.poll.unlock()
+		return pollAnswered, nil
+	}
 	others := uint64(1) << c.slot
 	w := watch{lane: l, pauses: firstPauses}
 	for {
@@ -47,7 +57,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 			l.callSpin.paid(w.elapsed)
 			return pollAnswered, nil
 		}
-		if l.recv.Ready() {
+		if l.recv.Ready() && !l.closed.Load() && !(c.bounded && contextErr(c.ctx) != nil) {
 			if q := l.take(c); q != nil {
 				l.poll.unlock()
 				ring.Fence()
@@ -60,7 +70,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 			w.restart()
 			l.yield()
 		}
-		if l.closed.Load() || contextErr(c.ctx) != nil {
+		if l.closed.Load() || (c.bounded && contextErr(c.ctx) != nil) {
 			l.poll.unlock()
 			return pollStopped, nil
 		}
@@ -208,7 +218,7 @@ func (l *Lane) notice(set uint64) int {
 
 // retire frees the slot of a call that was answered after its owner had gone.
 func (l *Lane) retire(c *Call, s uint64) int {
-	if c.switched || !c.state.CompareAndSwap(s, s&^0xff|stateTaken) {
+	if !c.state.CompareAndSwap(s, s&^0xff|stateTaken) {
 		return 0
 	}
 	l.parked.Add(-1)
@@ -245,9 +255,6 @@ func (l *Lane) anyAnswered() bool {
 		s := c.state.Load()
 		switch s & 0xff {
 		case stateWaiting, stateAsleep, stateAbandoned:
-			if c.switched {
-				continue
-			}
 			if l.answers.Word(slot).Load() == uint32(s>>8) {
 				return true
 			}
@@ -311,7 +318,6 @@ func (l *Lane) pollFreeing() bool {
 		}
 		if l.recv.Ready() {
 			l.take(nil)
-			continue
 		}
 		w.wait(&l.poll.state, pollWanted, true) // a value it doesn't get
 	}

@@ -38,21 +38,14 @@ func newRequest(l *Lane) *Request {
 	return q
 }
 
-// begin makes q, just taken, ready; old is the last request of its slot. The
-// holder of poll calls it.
-func (q *Request) begin(old *Request) {
-	l := q.lane
-	if old != nil {
-		old.reclaim(int(q.sub.Slot), true)
-		if old.kept {
-			l.spare = newRequest(l)
-		}
-	}
-	q.switched = false
-	q.status, q.results, q.inArena = 0, nil, false
+// begin makes q, whose submission was just copied, ready. The holder of poll
+// calls it.
+func (q *Request) begin() {
+	q.switched, q.inArena = false, false
+	q.status, q.results = 0, nil
 	q.ctx.begin(q.sub.Timeout)
 	ring.StoreRelease(&q.gen, q.sub.Gen)
-	l.replies.Prepare(int(q.sub.Slot))
+	q.lane.replies.Prepare(int(q.sub.Slot))
 }
 
 // receive brings the arguments to private memory. The length and offset are the

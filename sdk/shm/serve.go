@@ -31,6 +31,7 @@ func (l *Lane) work() {
 	defer l.wg.Done()
 	defer l.workers.Add(-1)
 	served := false
+	nap := l.cfg.nap
 	for !l.closed.Load() {
 		if l.queue.n.Load() > 0 && l.relieved() {
 			if q := l.queue.pop(); q != nil {
@@ -41,7 +42,7 @@ func (l *Lane) work() {
 		}
 		if !l.poll.tryWorker() { // a full barrier: our last answer is out
 			l.wakePeer()
-			if !l.doze() {
+			if !l.doze(&nap) {
 				return
 			}
 			continue
@@ -50,6 +51,7 @@ func (l *Lane) work() {
 		q := l.pollServe(served)
 		served = q != nil
 		if served {
+			nap = l.cfg.nap
 			if l.relieved() {
 				l.execute(q)
 			} else {
@@ -57,20 +59,22 @@ func (l *Lane) work() {
 			}
 			continue
 		}
-		if !l.doze() {
+		if !l.doze(&nap) {
 			return
 		}
 	}
 }
 
-// doze sleeps; false means that the worker isn't needed any more.
-func (l *Lane) doze() bool {
+// doze sleeps for at most nap, which grows; false means that the worker isn't
+// needed any more.
+func (l *Lane) doze(nap *time.Duration) bool {
 	if l.sleepers.Add(1) > maxIdle {
 		l.sleepers.Add(-1)
 		return false
 	}
 	if l.queue.n.Load() == 0 {
-		l.sleep()
+		l.sleep(*nap)
+		*nap = min(2**nap, max(longestNap, *nap))
 	}
 	l.sleepers.Add(-1)
 	return true
@@ -100,7 +104,7 @@ func (l *Lane) pollServe(served bool) *Request {
 	}
 	w := watch{lane: l, pauses: firstPauses}
 	for {
-		for l.recv.Ready() {
+		for l.recv.Ready() && !l.closed.Load() {
 			if q := l.take(nil); q != nil {
 				l.letGo()
 				l.serveSpin.paid(w.elapsed)
@@ -145,45 +149,58 @@ func (l *Lane) letGo() {
 // run it: as own's nested call, or any call if own is nil and this is a worker.
 // The holder of poll calls it.
 func (l *Lane) take(own *Call) *Request {
-	q := l.spare
-	if !l.recv.Take(&q.sub) {
+	if !l.recv.Ready() {
 		return nil
 	}
-	admitted := q.sub.Kind <= ring.KindArena && l.admit(q)
-	l.recv.Consume() // last: a fence after it would cost a cache line's journey
-	switch q.sub.Kind {
-	case ring.KindInline, ring.KindArena:
-		if admitted {
-			return l.assign(q, own)
+	var q *Request
+	var off uint64
+	h := l.recv.Peek()
+	switch {
+	case h.Kind() <= ring.KindArena:
+		if q = l.admit(h); q != nil {
+			l.recv.Copy(h, &q.sub)
+			q.begin()
 		}
-	case ring.KindCancel:
-		l.cancelled(q.sub.Slot, q.sub.Gen)
-	case ring.KindFree:
-		l.exports.free(l, q.sub.Offset)
-	case ring.KindDrain:
+	case h.Kind() == ring.KindFree:
+		off = l.recv.Offset()
+	}
+	l.recv.Consume() // last: a fence after it would cost a cache line's journey
+	switch {
+	case q != nil:
+		return l.assign(q, own)
+	case h.Kind() == ring.KindCancel:
+		l.cancelled(h.Slot(), h.Gen())
+	case h.Kind() == ring.KindFree:
+		l.exports.free(l, off)
+	case h.Kind() == ring.KindDrain:
 		l.drain()
 	}
 	return nil
 }
 
-// admit makes q the request of its slot. A slot out of range, or whose last
-// call is still being handled, breaks the protocol: there is nowhere to answer.
-func (l *Lane) admit(q *Request) bool {
-	if q.sub.Slot >= Slots || q.sub.Gen == 0 {
-		return false
+// admit returns the request of h's slot, or nil for a slot out of range or whose
+// last call is still being handled: it breaks the protocol, and there is nowhere
+// to answer.
+func (l *Lane) admit(h ring.Head) *Request {
+	slot := h.Slot()
+	if slot >= Slots || h.Gen() == 0 {
+		return nil
 	}
-	old := l.requests[q.sub.Slot].Load()
+	q := l.requests[slot].Load()
 	switch {
-	case old == nil:
-		l.spare = newRequest(l)
-	case old.gen.Load() != 0:
-		return false
+	case q == nil:
+		q = newRequest(l)
+		l.requests[slot].Store(q)
+	case q.gen.Load() != 0:
+		return nil
 	default:
-		l.spare = old
+		q.reclaim(int(slot), true) // its caller has been answered
+		if q.kept {
+			q = newRequest(l)
+			l.requests[slot].Store(q)
+		}
 	}
-	l.requests[q.sub.Slot].Store(q)
-	q.begin(old)
-	return true
+	return q
 }
 
 // assign gives q to whoever is to run it, and returns it if that is the caller:
@@ -228,10 +245,10 @@ func (l *Lane) parent(q *Request) (*Call, uint64) {
 
 // route has q run by a goroutine of its own. It is queued when there are as
 // many as there may be, unless it is nested: what it is nested in would wait
-// for the queue.
+// for the queue. An honest peer has no more than Slots nested calls.
 func (l *Lane) route(q *Request) {
 	c, _ := l.parent(q)
-	if n := l.workers.Add(1); c == nil && int(n) > l.cfg.Workers+1 {
+	if n := int(l.workers.Add(1)); n > l.cfg.Workers+1 && (c == nil || n > l.cfg.Workers+1+Slots) {
 		l.workers.Add(-1)
 		l.queue.push(q)
 		l.wakeSelf()

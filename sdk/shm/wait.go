@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/secgear/secgear/sdk/internal/ring"
+	"github.com/secgear/secgear/sdk/tee"
 )
 
 // Wait waits for the call's answer. When its context ends first, the other side
@@ -12,8 +13,22 @@ import (
 // that is not that of the current use gets [ErrWaited].
 func (c *Call) Wait(ticket uint32) (Answer, error) {
 	s := c.state.Load()
-	if uint32(s>>8) != ticket || s&0xff == stateIdle || s&0xff == stateTaken || s&0xff == stateAbandoned {
+	if uint32(s>>8) != ticket || s&0xff == stateIdle || s&0xff == stateTaken || s&0xff == stateAbandoned || s&0xff == stateForsaken {
 		return Answer{}, ErrWaited
+	}
+	if s&0xff == stateFlying {
+		if ok, _ := c.lane.poll.tryCaller(); ok { // a full barrier: the submission is out
+			c.lane.wakePeer()
+			what, q := c.lane.pollFor(c)
+			if what == pollAnswered && !c.lane.closed.Load() {
+				if c.err = c.read(); c.err == nil {
+					return c.answer, nil
+				}
+			}
+			if what == pollNested {
+				c.lane.execute(q)
+			}
+		}
 	}
 	if err := c.wait(); err != nil {
 		c.lane.leave()
@@ -21,6 +36,10 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 	}
 	if !c.is(stateDetached) {
 		c.err = c.read()
+	}
+	if c.err == nil && c.lane.closedHere() {
+		// The other side has perhaps only answered that its context ended.
+		c.err = tee.ErrClosed
 	}
 	if c.err != nil {
 		err := c.err
@@ -178,7 +197,11 @@ func (c *Call) stop() error {
 	if s == stateFlying {
 		l.parked.Add(1)
 	}
-	if !c.move(s, stateAbandoned) {
+	gone := uint64(stateAbandoned)
+	if switched {
+		gone = stateForsaken
+	}
+	if !c.move(s, gone) {
 		if s == stateFlying {
 			l.parked.Add(-1)
 		}
@@ -226,7 +249,7 @@ func (c *Call) read() error {
 // owner had gone.
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
-	if c.state.CompareAndSwap(g|stateAbandoned, g|stateTaken) {
+	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
 		c.lane.release(c)
 	}
 }

@@ -17,9 +17,13 @@ const (
 	woken  = 2
 )
 
-// defaultNap bounds every sleep: should a wake-up be lost all the same (a peer
-// that was killed between publishing and waking), things go on after it.
-const defaultNap = 100 * time.Millisecond
+// Every sleep is bounded: should a wake-up be lost all the same (a peer that was
+// stopped between publishing and waking), things go on after it. The bound
+// grows while nothing happens, so that idling costs nothing.
+const (
+	defaultNap = 100 * time.Millisecond
+	longestNap = 10 * time.Second
+)
 
 // wakePeer wakes the other side if it sleeps. The caller has published
 // something and then executed a fence.
@@ -57,8 +61,8 @@ func (l *Lane) wakeSelf() {
 	}
 }
 
-// sleep blocks an idle worker until it may be needed.
-func (l *Lane) sleep() {
+// sleep blocks an idle worker until it may be needed, at most nap.
+func (l *Lane) sleep(nap time.Duration) {
 	v := l.myWake.Load()
 	if v != parked {
 		if !l.poll.held() {
@@ -73,9 +77,9 @@ func (l *Lane) sleep() {
 		return
 	}
 	if l.bell.futex {
-		ring.FutexWait(l.myWake, v, l.cfg.nap)
+		ring.FutexWait(l.myWake, v, nap)
 	} else {
-		l.bell.sleep(l.cfg.nap)
+		l.bell.sleep(nap)
 	}
 }
 

@@ -78,7 +78,7 @@ func runGRPCServer() error {
 	s := grpc.NewServer(
 		grpc.ForceServerCodecV2(raw{}),
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		grpc.ReadBufferSize(grpcBuffer), grpc.WriteBufferSize(grpcBuffer), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(grpcBuffer), grpc.WriteBufferSize(grpcBuffer),
 		grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcWindow),
 		grpc.MaxRecvMsgSize(grpcMessage), grpc.MaxSendMsgSize(grpcMessage),
 	)
@@ -136,7 +136,7 @@ func dial(conn net.Conn) (*grpc.ClientConn, error) {
 			}
 		}),
 		grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
-		grpc.WithReadBufferSize(grpcBuffer), grpc.WithWriteBufferSize(grpcBuffer), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(grpcBuffer), grpc.WithWriteBufferSize(grpcBuffer),
 		grpc.WithInitialWindowSize(grpcWindow), grpc.WithInitialConnWindowSize(grpcWindow),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{}), grpc.MaxCallRecvMsgSize(grpcMessage), grpc.MaxCallSendMsgSize(grpcMessage)),
 	)

@@ -38,7 +38,7 @@ func runSocketServer() error {
 			return err
 		}
 		go func() {
-			if err := echo(conn); err != nil && !errors.Is(err, io.EOF) {
+			if err := echo(conn); !errors.Is(err, io.EOF) {
 				fmt.Fprintln(os.Stderr, "echo:", err)
 			}
 		}()
@@ -47,7 +47,7 @@ func runSocketServer() error {
 	return err
 }
 
-// echo answers every message on conn with itself.
+// echo answers every message on conn with itself until conn ends.
 func echo(conn net.Conn) error {
 	buf := make([]byte, header+Large)
 	for {

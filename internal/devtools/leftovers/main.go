@@ -3,7 +3,7 @@
 // configuration of secgear outside the folders that tests make for themselves, a
 // socket, a shared memory object or a mount.
 //
-//	leftovers [-grace 5s] command [argument…]
+//	leftovers [-grace 5s] [-settled] command [argument…]
 //
 // The command gets folders of its own as TMPDIR, XDG_STATE_HOME,
 // XDG_CONFIG_HOME and XDG_RUNTIME_DIR. The exit status is the command's, or 1
@@ -22,8 +22,9 @@ import (
 
 func main() {
 	grace := flag.Duration("grace", 5*time.Second, "how long processes may take to end after the command")
+	settled := flag.Bool("settled", false, "the command is one that keeps state and configuration")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: leftovers [-grace 5s] command [argument…]")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: leftovers [-grace 5s] [-settled] command [argument…]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -31,12 +32,12 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	os.Exit(run(flag.Args(), *grace, os.Stderr))
+	os.Exit(run(flag.Args(), *grace, *settled, os.Stderr))
 }
 
 // run runs the command, reports on stderr and returns the exit status.
-func run(command []string, grace time.Duration, stderr io.Writer) int {
-	w, err := newWatch()
+func run(command []string, grace time.Duration, settled bool, stderr io.Writer) int {
+	w, err := newWatch(settled)
 	if err != nil {
 		return fail(stderr, err)
 	}

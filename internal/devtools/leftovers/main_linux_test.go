@@ -64,6 +64,21 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+func TestSettled(t *testing.T) {
+	for script, status := range map[string]int{
+		`mkdir "$XDG_STATE_HOME/secgear" "$XDG_CONFIG_HOME/secgear"`: 0,
+		`mkdir "$TMPDIR/secgear"`:                                    1,
+		`mkdir "$XDG_RUNTIME_DIR/secgear"`:                           1,
+	} {
+		cmd := exec.Command(os.Args[0], "-settled", "sh", "-c", script)
+		cmd.Env = append(os.Environ(), "LEFTOVERS_BE_THE_TOOL=1", "TMPDIR="+t.TempDir())
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != status {
+			t.Errorf("%s: exit status %d, want %d\n%s", script, got, status, out)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "LEFTOVERS_BE_THE_TOOL=1")

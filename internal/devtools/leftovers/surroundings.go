@@ -11,20 +11,27 @@ import (
 
 // surroundings are the folders that a command gets instead of the user's.
 // All are empty at first; what the command leaves in them stays behind.
-type surroundings struct{ dir string }
+type surroundings struct {
+	dir   string
+	empty []string // folders that must be empty in the end
+}
 
-// newSurroundings makes the folders. Their paths are short: the names of
+// newSurroundings makes the folders. If settled, state and configuration may
+// stay in them. Their paths are short: the names of
 // sockets below them must fit 108 bytes.
-func newSurroundings() (*surroundings, error) {
+func newSurroundings(settled bool) (*surroundings, error) {
 	dir, err := os.MkdirTemp("", "sg")
 	if err != nil {
 		return nil, fmt.Errorf("making a folder to watch: %w", err)
 	}
-	s := &surroundings{dir}
-	for _, name := range []string{"tmp", "state", "run", "conf"} {
+	s := &surroundings{dir, []string{"tmp", "run", "state", "conf"}}
+	for _, name := range s.empty {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("making a folder to watch: %w", err)
 		}
+	}
+	if settled {
+		s.empty = s.empty[:2]
 	}
 	return s, s.stopTelemetry()
 }
@@ -63,7 +70,7 @@ func (s *surroundings) environ() ([]string, error) {
 // itself.
 func (s *surroundings) files() ([]string, error) {
 	var left []string
-	for _, name := range []string{"tmp", "state", "run", "conf"} {
+	for _, name := range s.empty {
 		entries, err := os.ReadDir(filepath.Join(s.dir, name))
 		if err != nil {
 			return nil, fmt.Errorf("looking for files: %w", err)

@@ -26,11 +26,11 @@ type watch struct {
 	child  int             // the command's process
 }
 
-func newWatch() (*watch, error) {
+func newWatch(settled bool) (*watch, error) {
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0); errno != 0 {
 		return nil, fmt.Errorf("becoming the parent of orphans: %w", errno)
 	}
-	s, err := newSurroundings()
+	s, err := newSurroundings(settled)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 // watch runs one command. Where there are no enclaves, only files are watched.
 type watch struct{ *surroundings }
 
-func newWatch() (*watch, error) {
-	s, err := newSurroundings()
+func newWatch(settled bool) (*watch, error) {
+	s, err := newSurroundings(settled)
 	return &watch{s}, err
 }
 

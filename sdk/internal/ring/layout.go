@@ -98,6 +98,17 @@ func (r *Region) word(off int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&r.mem[off : off+4 : off+4][0]))
 }
 
+// submissions lays a ring of entries at off, a constant of the layout.
+func (r *Region) submissions(off int) *[entries]entry {
+	return (*[entries]entry)(unsafe.Pointer(&r.mem[off : off+entries*Line][0]))
+}
+
+// replies lays lines and acknowledgements at two constants of the layout.
+func (r *Region) replies(lines, acks int) (*[Slots]line, *[Slots]atomic.Uint32) {
+	return (*[Slots]line)(unsafe.Pointer(&r.mem[lines : lines+Slots*Line][0])),
+		(*[Slots]atomic.Uint32)(unsafe.Pointer(&r.mem[acks : acks+Slots*4][0]))
+}
+
 // Wake returns the wake word of a side.
 func (r *Region) Wake(s Side) *atomic.Uint32 {
 	return r.word(offWakeHost + int(s&1)*(offWakeEnclave-offWakeHost))

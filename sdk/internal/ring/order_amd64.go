@@ -8,12 +8,6 @@ import (
 )
 
 //go:noescape
-func storeRelease(w *uint32, v uint32)
-
-//go:noescape
-func storeRelease64(w *uint64, v uint64)
-
-//go:noescape
 func prefetchWrite(p *byte)
 
 func fence()
@@ -22,15 +16,12 @@ func fence()
 func spin(a *uint32, av uint32, b *uint32, bv uint32, n uint32)
 
 // StoreRelease stores v after every store before it. Unlike an atomic store it
-// does not wait until the other core has seen it.
-func StoreRelease(w *atomic.Uint32, v uint32) {
-	storeRelease((*uint32)(unsafe.Pointer(w)), v)
-}
+// does not wait until the other core has seen it. This processor keeps stores in
+// order, and the compiler keeps those to memory that escapes.
+func StoreRelease(w *atomic.Uint32, v uint32) { *(*uint32)(unsafe.Pointer(w)) = v }
 
 // StoreRelease64 is StoreRelease for 64 bits.
-func StoreRelease64(w *atomic.Uint64, v uint64) {
-	storeRelease64((*uint64)(unsafe.Pointer(w)), v)
-}
+func StoreRelease64(w *atomic.Uint64, v uint64) { *(*uint64)(unsafe.Pointer(w)) = v }
 
 // Fence orders every store before it ahead of every load after it.
 func Fence() { fence() }

@@ -2,20 +2,6 @@
 
 #include "textflag.h"
 
-// func storeRelease(w *uint32, v uint32)
-TEXT ·storeRelease(SB), NOSPLIT, $0-12
-	MOVQ w+0(FP), AX
-	MOVL v+8(FP), BX
-	MOVL BX, (AX)
-	RET
-
-// func storeRelease64(w *uint64, v uint64)
-TEXT ·storeRelease64(SB), NOSPLIT, $0-16
-	MOVQ w+0(FP), AX
-	MOVQ v+8(FP), BX
-	MOVQ BX, (AX)
-	RET
-
 // func fence()
 TEXT ·fence(SB), NOSPLIT, $0-0
 	LOCK
@@ -39,6 +25,8 @@ TEXT ·spin(SB), NOSPLIT, $0-32
 	MOVL bv+24(FP), DX
 	MOVL n+28(FP), SI
 loop:
+	PREFETCHT0 64(AX) // the second half of a line, which is wanted next
+	PREFETCHT0 64(CX)
 	CMPL (AX), BX
 	JEQ  done
 	CMPL (CX), DX

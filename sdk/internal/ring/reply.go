@@ -24,47 +24,48 @@ type Reply struct {
 	Offset uint64 // Arena
 }
 
+// line is a Reply in shared memory.
+type line struct {
+	gen     atomic.Uint32
+	len     uint32
+	status  uint64 // status | arena<<32
+	results [InlineResults]byte
+}
+
 // Replies are the reply lines of one direction of calls, one per slot, and the
 // words by which the caller says that it has copied large results out.
 type Replies struct {
-	r    *Region
-	base int
-	acks int
+	lines *[Slots]line
+	acks  *[Slots]atomic.Uint32
 }
 
 // Init makes p the replies to calls made by caller.
 func (p *Replies) Init(r *Region, caller Side) {
-	p.r, p.base, p.acks = r, offReplyEcall, offAckEcall
-	if caller == Enclave {
-		p.base, p.acks = offReplyOcall, offAckOcall
+	if caller == Host {
+		p.lines, p.acks = r.replies(offReplyEcall, offAckEcall)
+	} else {
+		p.lines, p.acks = r.replies(offReplyOcall, offAckOcall)
 	}
 }
 
-func (p *Replies) line(slot int) []byte {
-	off := p.base + slot%Slots*Line
-	return p.r.mem[off : off+Line : off+Line]
-}
-
 // Word returns the word that becomes the call's generation when it is answered.
-func (p *Replies) Word(slot int) *atomic.Uint32 {
-	return p.r.word(p.base + slot%Slots*Line)
-}
+func (p *Replies) Word(slot int) *atomic.Uint32 { return &p.lines[uint(slot)%Slots].gen }
 
 // Prepare fetches the line of a slot for writing.
-func (p *Replies) Prepare(slot int) { PrefetchWrite(&p.line(slot)[0]) }
+func (p *Replies) Prepare(slot int) { PrefetchWrite(&p.lines[uint(slot)%Slots].results[0]) }
 
 // Fill writes the answer of a slot, results inline unless a.Arena, for Publish
 // to follow.
 func (p *Replies) Fill(slot int, a Reply, results []byte) {
-	m := p.line(slot)
-	binary.LittleEndian.PutUint32(m[4:], a.Len)
+	m := &p.lines[uint(slot)%Slots]
+	m.len = a.Len
 	if a.Arena {
-		binary.LittleEndian.PutUint64(m[8:], uint64(a.Status)|1<<32)
-		binary.LittleEndian.PutUint64(m[replyHeader:], a.Offset)
+		m.status = uint64(a.Status) | 1<<32
+		binary.LittleEndian.PutUint64(m.results[:], a.Offset)
 		return
 	}
-	binary.LittleEndian.PutUint64(m[8:], uint64(a.Status))
-	copy(m[replyHeader:], results)
+	m.status = uint64(a.Status)
+	copy(m.results[:], results)
 }
 
 // Publish makes the filled answer of a slot that of the call of generation gen.
@@ -76,20 +77,18 @@ func (p *Replies) Publish(slot int, gen uint32) { StoreRelease(p.Word(slot), gen
 // of shared memory is read once. Lengths and offsets in the reply are the
 // other side's.
 func (p *Replies) Read(slot int, results *[InlineResults]byte) (Reply, []byte) {
-	m := p.line(slot)
-	b := binary.LittleEndian.Uint64(m[8:])
-	a := Reply{Len: binary.LittleEndian.Uint32(m[4:]), Status: uint32(b), Arena: b>>32 != 0}
+	m := &p.lines[uint(slot)%Slots]
+	status := m.status
+	a := Reply{Len: m.len, Status: uint32(status), Arena: status>>32 != 0}
 	if a.Arena {
-		a.Offset = binary.LittleEndian.Uint64(m[replyHeader:])
+		a.Offset = binary.LittleEndian.Uint64(m.results[:])
 		return a, nil
 	}
 	n := min(a.Len, InlineResults)
-	copy(results[:n], m[replyHeader:])
+	copy(results[:], m.results[:n])
 	return a, results[:n]
 }
 
 // Ack returns the word in which the caller puts the generation of the last
 // large reply that it has copied out of the answering side's arena.
-func (p *Replies) Ack(slot int) *atomic.Uint32 {
-	return p.r.word(p.acks + slot%Slots*4)
-}
+func (p *Replies) Ack(slot int) *atomic.Uint32 { return &p.acks[uint(slot)%Slots] }

@@ -55,21 +55,32 @@ type Submission struct {
 
 const entryHeader = 32
 
+// entry is a Submission in shared memory. Fields that the receiver reads are
+// read once, into locals.
+type entry struct {
+	seq  atomic.Uint32
+	gen  uint32
+	call uint64 // contract | method<<32 | slot<<48 | kind<<56
+	size uint64 // len | pgen<<32
+	nest uint64 // parent | level<<8 | timeout<<32
+	args [InlineArgs]byte
+}
+
 // Sender is the producing end of a submission ring. Send is safe for
 // concurrent use.
 type Sender struct {
-	r    *Region
-	base int
+	ring *[entries]entry
 	tail atomic.Uint32 // next position; private, never read back from the region
-	_    [Line - 4]byte
+	_    [Line]byte
 }
 
 // Receiver is the consuming end of a submission ring. Its methods must not run
 // concurrently.
 type Receiver struct {
-	r    *Region
-	base int
+	ring *[entries]entry
 	head uint32 // next position; private
+	next *entry // at head
+	want uint32 // its sequence word once published
 }
 
 func ringBase(caller Side) int {
@@ -80,12 +91,15 @@ func ringBase(caller Side) int {
 }
 
 // Init makes s the ring of calls made by caller.
-func (s *Sender) Init(r *Region, caller Side) { s.r, s.base = r, ringBase(caller) }
+func (s *Sender) Init(r *Region, caller Side) { s.ring = r.submissions(ringBase(caller)) }
 
 // Init makes c the ring of calls made by caller.
-func (c *Receiver) Init(r *Region, caller Side) { c.r, c.base = r, ringBase(caller) }
+func (c *Receiver) Init(r *Region, caller Side) {
+	c.ring = r.submissions(ringBase(caller))
+	c.aim()
+}
 
-func (r *Region) entry(base int, pos uint32) int { return base + int(pos%entries)*Line }
+func (c *Receiver) aim() { c.next, c.want = &c.ring[c.head%entries], published(c.head) }
 
 // published and consumed are the sequence words of a position.
 func published(pos uint32) uint32 { return pos/entries*2 + 1 }
@@ -99,21 +113,18 @@ func consumed(pos uint32) uint32  { return pos/entries*2 + 2 }
 // would cost a cache line's journey and prove nothing.
 func (s *Sender) Send(e *Submission, args []byte) uint32 {
 	pos := s.tail.Add(1) - 1
-	off := s.r.entry(s.base, pos)
-	seq := s.r.word(off)
-	m := s.r.mem[off : off+Line : off+Line]
-	binary.LittleEndian.PutUint32(m[4:], e.Gen)
-	binary.LittleEndian.PutUint64(m[8:], uint64(e.Contract)|uint64(e.Method)<<32|uint64(e.Slot)<<48|uint64(e.Kind)<<56)
-	binary.LittleEndian.PutUint64(m[16:], uint64(e.Len)|uint64(e.ParentGen)<<32)
-	binary.LittleEndian.PutUint64(m[24:], uint64(e.Parent)|uint64(e.Level)<<8|uint64(e.Timeout)<<32)
+	m := &s.ring[pos%entries]
+	m.gen = e.Gen
+	m.call = uint64(e.Contract) | uint64(e.Method)<<32 | uint64(e.Slot)<<48 | uint64(e.Kind)<<56
+	m.size = uint64(e.Len) | uint64(e.ParentGen)<<32
+	m.nest = uint64(e.Parent) | uint64(e.Level)<<8 | uint64(e.Timeout)<<32
 	if e.Kind == KindInline {
-		copy(m[entryHeader:], args)
+		copy(m.args[:], args)
 	} else {
-		binary.LittleEndian.PutUint64(m[entryHeader:], e.Offset)
+		binary.LittleEndian.PutUint64(m.args[:], e.Offset)
 	}
-	StoreRelease(seq, published(pos))
-	ahead := s.r.entry(s.base, pos+2)
-	PrefetchWrite(&s.r.mem[ahead])
+	StoreRelease(&m.seq, published(pos))
+	PrefetchWrite(&s.ring[(pos+2)%entries].args[InlineArgs-1])
 	return pos
 }
 
@@ -126,52 +137,68 @@ func (s *Sender) Consumed(pos uint32) bool {
 	if s.tail.Load() == 0 {
 		return true // nothing was ever sent
 	}
-	v := s.r.word(s.r.entry(s.base, pos)).Load()
-	return int32(v-consumed(pos)) >= 0
+	return int32(s.ring[pos%entries].seq.Load()-consumed(pos)) >= 0
 }
 
 // Word returns the word that changes when the next submission is published,
 // and the value that it then has.
-func (c *Receiver) Word() (*atomic.Uint32, uint32) {
-	return c.r.word(c.r.entry(c.base, c.head)), published(c.head)
-}
+func (c *Receiver) Word() (*atomic.Uint32, uint32) { return &c.next.seq, c.want }
 
 // Ready tells whether a submission can be taken.
-func (c *Receiver) Ready() bool {
-	w, v := c.Word()
-	return w.Load() == v
+func (c *Receiver) Ready() bool { return c.next.seq.Load() == c.want }
+
+// Head is the fixed part of a submission, in private memory.
+type Head struct {
+	gen              uint32
+	call, size, nest uint64
 }
 
+// Slot is where the reply goes: the sender's word.
+func (h Head) Slot() uint8 { return uint8(h.call >> 48) }
+
+// Kind is what is asked for: the sender's word.
+func (h Head) Kind() Kind { return Kind(h.call >> 56) }
+
+// Gen is the slot's generation: the sender's word.
+func (h Head) Gen() uint32 { return h.gen }
+
+// Peek reads the fixed part of the next submission, which is Ready. It must not
+// be read again before Consume: the sender may have changed it.
+func (c *Receiver) Peek() Head {
+	m := c.next
+	return Head{gen: m.gen, call: m.call, size: m.size, nest: m.nest}
+}
+
+// Copy copies the submission of which h was read into e.
+func (c *Receiver) Copy(h Head, e *Submission) {
+	e.Gen = h.gen
+	e.Contract, e.Method, e.Slot, e.Kind = uint32(h.call), uint16(h.call>>32), h.Slot(), h.Kind()
+	e.Len, e.ParentGen = uint32(h.size), uint32(h.size>>32)
+	e.Parent, e.Level, e.Timeout = uint8(h.nest), uint8(h.nest>>8), uint32(h.nest>>32)
+	if e.Kind == KindInline {
+		e.Offset = 0
+		copy(e.Inline[:], c.next.args[:min(e.Len, InlineArgs)])
+	} else {
+		e.Offset = c.Offset()
+	}
+}
+
+// Offset reads the offset of the next submission. Like Copy, it is called once.
+func (c *Receiver) Offset() uint64 { return binary.LittleEndian.Uint64(c.next.args[:]) }
+
 // Take copies the next submission into e; Consume follows. It returns false
-// when there is none. Each byte of shared memory is read once. Lengths and
-// offsets in e are the sender's.
+// when there is none. Lengths and offsets in e are the sender's.
 func (c *Receiver) Take(e *Submission) bool {
-	w, v := c.Word()
-	if w.Load() != v {
+	if !c.Ready() {
 		return false
 	}
-	off := c.r.entry(c.base, c.head)
-	m := c.r.mem[off : off+Line : off+Line]
-	a := binary.LittleEndian.Uint64(m[8:])
-	b := binary.LittleEndian.Uint64(m[16:])
-	d := binary.LittleEndian.Uint64(m[24:])
-	e.Gen = binary.LittleEndian.Uint32(m[4:])
-	e.Contract, e.Method, e.Slot, e.Kind = uint32(a), uint16(a>>32), uint8(a>>48), Kind(a>>56)
-	e.Len, e.ParentGen = uint32(b), uint32(b>>32)
-	e.Parent, e.Level, e.Timeout = uint8(d), uint8(d>>8), uint32(d>>32)
-	e.Offset = 0
-	if e.Kind == KindInline {
-		n := min(e.Len, InlineArgs)
-		copy(e.Inline[:n], m[entryHeader:])
-	} else {
-		e.Offset = binary.LittleEndian.Uint64(m[entryHeader:])
-	}
+	c.Copy(c.Peek(), e)
 	return true
 }
 
 // Consume gives back the entry that was taken. It is a release, not a fence.
 func (c *Receiver) Consume() {
-	w, _ := c.Word()
-	StoreRelease(w, consumed(c.head))
+	StoreRelease(&c.next.seq, consumed(c.head))
 	c.head++
+	c.aim()
 }

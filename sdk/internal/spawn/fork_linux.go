@@ -25,9 +25,9 @@ type child struct {
 	namespaces uintptr // CLONE_NEW…
 	pidfd      int32   // filled by clone
 	calls      []Call
-	part       []int   // of each call, by number
-	results    []int32 // of each call: 0, an errno, or notMade; then that of exec
-	report     uintptr // descriptor that results go to
+	part       []int      // of each call, by number
+	results    []int32    // of each call: 0, an errno, or notMade; then that of exec
+	report     uintptr    // descriptor that results go to
 	exec       [5]uintptr // arguments of execveat; the descriptor is 0 if there is no program
 }
 

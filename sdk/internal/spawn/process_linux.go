@@ -40,7 +40,7 @@ type Process struct {
 
 // ErrRefused is matched by the error of Start if the kernel doesn't make the
 // namespaces asked for, or Prepare failed.
-var ErrRefused = errors.New("the kernel refuses a process with these namespaces")
+var ErrRefused = errors.New("the kernel refuses a process with its namespaces")
 
 // refusals are the errors by which the kernel says that it doesn't make
 // namespaces for this process, or at all.
@@ -67,7 +67,7 @@ func (p *Plan) Start(ctx context.Context, prog Program) (*Process, []Failure, er
 	runtime.KeepAlive(p.bytes)
 	if err != nil {
 		if slices.Contains(refusals, err) {
-			err = fmt.Errorf("%w: %w", ErrRefused, err)
+			return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		return nil, nil, fmt.Errorf("making a process: %w", err)
 	}

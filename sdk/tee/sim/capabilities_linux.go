@@ -20,8 +20,9 @@ const secureBits = 1<<0 | 1<<1 | // NOROOT, locked
 func (c *confinement) addCapabilities(name string) error {
 	if c.namespaces&unix.CLONE_NEWUSER != 0 || os.Geteuid() == 0 {
 		for n := uintptr(0); known(n); n++ {
-			c.Add(prctl(name, false, unix.PR_CAPBSET_DROP, n))
+			c.Add(prctl(partBounding, false, unix.PR_CAPBSET_DROP, n))
 		}
+		c.active(partBounding)
 	}
 	header := make([]byte, 8) // struct __user_cap_header_struct: version, pid 0
 	binary.NativeEndian.PutUint32(header, unix.LINUX_CAPABILITY_VERSION_3)

@@ -27,6 +27,7 @@ const (
 	partLimits      = "limits"
 	partThreads     = "limit on threads"
 	partCaps        = "no capabilities"
+	partBounding    = "no capabilities by execution"
 	partPrivs       = "no new privileges"
 	partWX          = "no writable memory made executable"
 	partLandlock    = "Landlock"
@@ -137,8 +138,9 @@ func prctl(part string, essential bool, option, value uintptr) spawn.Call {
 func (c *confinement) addUser(name string) error {
 	privileged := c.namespaces&unix.CLONE_NEWUSER != 0 || os.Geteuid() == 0
 	if privileged {
-		// Let the capabilities outlive the change of user, and nothing else.
-		c.Add(prctl(name, false, unix.PR_SET_SECUREBITS, secureBits))
+		// Among other things, let the capabilities outlive the change of user:
+		// they are needed, and dropped at the end.
+		c.Add(prctl(partBounding, false, unix.PR_SET_SECUREBITS, secureBits))
 	}
 	if c.ids.setgroups {
 		c.Add(spawn.Call{Part: name, Trap: unix.SYS_SETGROUPS})

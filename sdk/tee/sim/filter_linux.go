@@ -18,10 +18,14 @@ import (
 // with it for a library's harmless question, and differently with each release
 // of Go. Calls of another ABI, which no honest program mixes in, do kill.
 
+// sysMemfdSecret is memfd_secret(2), which has one number everywhere. Not every
+// architecture has it.
+const sysMemfdSecret = 447
+
 // always are the system calls allowed whatever their arguments.
 var always = append([]uintptr{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_CLOSE, unix.SYS_RECVMSG, unix.SYS_FSTAT, unix.SYS_FTRUNCATE,
-	unix.SYS_FUTEX, unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_MEMFD_SECRET,
+	unix.SYS_FUTEX, unix.SYS_MUNMAP, unix.SYS_MADVISE, sysMemfdSecret,
 	unix.SYS_NANOSLEEP, unix.SYS_CLOCK_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_GETRANDOM,
 	unix.SYS_SCHED_YIELD, unix.SYS_SCHED_GETAFFINITY, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_TGKILL,
 	unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK,

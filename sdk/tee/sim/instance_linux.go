@@ -28,6 +28,7 @@ type instance struct {
 	hardware    *hardware.Enclave
 	log         *slog.Logger
 	protections []tee.Protection
+	debug       bool // its output is logged
 
 	out  chan packet   // to the platform socket, unbuffered
 	done chan struct{} // closed once err is final
@@ -52,7 +53,8 @@ type packet struct {
 func newInstance(proc *spawn.Process, l *launch, hw *hardware.Enclave, log *slog.Logger) *instance {
 	i := &instance{
 		proc: proc, platform: l.conns[0], control: l.conns[1], hardware: hw, log: log,
-		out: make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
+		debug: l.stderr != nil,
+		out:   make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
 	}
 	said := make(chan struct{})
 	go i.logOutput(l.stderr, said)
@@ -91,8 +93,11 @@ func (i *instance) cause() error {
 	case status.Signaled():
 		how = unix.SignalName(status.Signal())
 	}
-	if i.said != "" {
+	switch {
+	case i.said != "":
 		how += ": " + i.said
+	case !i.debug && status.Exited():
+		how += " (what it printed is shown for debug images only)"
 	}
 	return fmt.Errorf("the enclave died: %s", how)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -172,7 +173,7 @@ func TestKillHost(t *testing.T) {
 // TestKillHostAtAnyMoment kills hosts while they launch.
 func TestKillHostAtAnyMoment(t *testing.T) {
 	allEnded := adoptOrphans(t)
-	moments := 30
+	moments := 20
 	if testing.Short() {
 		moments = 5
 	}
@@ -237,8 +238,8 @@ func TestNothingStaysBehind(t *testing.T) {
 			l.Release()
 			l.Release()
 		}
-		if _, err := i.OpenLane(t.Context(), 1<<40); err == nil {
-			t.Error("a lane of a TiB was opened")
+		if _, err := i.OpenLane(t.Context(), math.MaxInt&^0xffff); err == nil {
+			t.Error("a lane of all memory was opened")
 		}
 		if err := i.Close(); err != nil {
 			t.Fatal(err)

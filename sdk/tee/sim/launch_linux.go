@@ -167,9 +167,6 @@ func startIn(ctx context.Context, ns namespaceSet, plan func(namespaceSet) (*con
 		Env:        []string{wire.Env, fmt.Sprintf("GOMEMLIMIT=%d", c.manifest.Memory)},
 		Namespaces: ns.flags,
 	}
-	if c.manifest.Memory == 0 {
-		prog.Env = prog.Env[:1]
-	}
 	if ns.flags&unix.CLONE_NEWUSER != 0 {
 		prog.Prepare = c.ids.write
 	}

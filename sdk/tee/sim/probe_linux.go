@@ -75,11 +75,11 @@ func probeProgram() (tee.Protection, error) {
 
 // probeSecret tries whether there is secret memory.
 func probeSecret() tee.Protection {
-	fd, err := unix.MemfdSecret(unix.O_CLOEXEC)
-	if err != nil {
-		return tee.Protection{Name: partSecret, Reason: err.Error()}
+	fd, _, errno := unix.Syscall(sysMemfdSecret, unix.O_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return tee.Protection{Name: partSecret, Reason: errno.Error()}
 	}
-	unix.Close(fd)
+	unix.Close(int(fd))
 	return tee.Protection{Name: partSecret, Active: true}
 }
 
@@ -104,7 +104,11 @@ func fix(part string) string {
 		return "Linux 5.14 or later, with user namespaces"
 	case partSecret:
 		return "boot with secretmem.enable=1 (Linux 5.14, CONFIG_SECRETMEM)"
-	case partUser, partCaps, partLimits, partCores:
+	case partUser:
+		return "launch as an ordinary user, or as a root with CAP_SETUID and CAP_SETGID"
+	case partBounding:
+		return "launch as an ordinary user, or as a root with CAP_SETPCAP; no_new_privs does the same meanwhile"
+	case partCaps, partLimits, partCores:
 		return ""
 	}
 	return fixUserNamespaces() // all others depend on them

@@ -14,6 +14,10 @@
 // package evidence. A panic's text goes to the log only for debug images, since
 // it may hold anything.
 //
+// The limits bound what an enclave uses of memory, threads and descriptors, the
+// Go heap in steps of 64 MiB; they are not a fair share of the machine. A launch
+// forks the host, so that it takes longer the more memory the host has in use.
+//
 // The enclave's half is package guest; what both need of the pretended silicon
 // is package hardware.
 //

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,12 +22,19 @@ import (
 const (
 	asOtherUser = "SECGEAR_TEST_PROGRAM_AT_3" // run tests with the enclave program on descriptor 3
 	asHost      = "SECGEAR_TEST_HOST"         // be a host; see kill_linux_test.go
+	withoutNS   = "SECGEAR_TEST_NO_USERNS"    // run tests where there are no user namespaces
 )
 
 func TestMain(m *testing.M) {
 	if how := os.Getenv(asHost); how != "" {
 		beHost(how)
 		return
+	}
+	if os.Getenv(withoutNS) != "" {
+		// This user namespace is of the test's own making, and so is its setting.
+		if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+			panic(err)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -71,15 +79,21 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Skip("the tests run as an ordinary user already")
 	}
 	program := memoryFile(t, testProgram(t))
-	for _, groups := range [][]uint32{nil, {4, 5}} {
-		t.Run(fmt.Sprintf("groups=%d", len(groups)), func(t *testing.T) {
-			run := "^Test(Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*)$"
-			cmd := exec.Command("/proc/self/exe", "-test.run", run, "-test.v", "-test.timeout", "5m")
+	for _, tt := range []struct {
+		run    string
+		groups []uint32
+	}{
+		{"Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*", nil},
+		{"Sandbox.*|Confined|Probe", []uint32{4, 5}},
+	} {
+		t.Run(fmt.Sprintf("groups=%d", len(tt.groups)), func(t *testing.T) {
+			run := "^Test(" + tt.run + ")$"
+			cmd := exec.Command("/proc/self/exe", "-test.run", run, "-test.v", "-test.short", "-test.timeout", "5m")
 			cmd.Env = []string{asOtherUser + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
 			cmd.ExtraFiles = []*os.File{program}
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{
-				Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: groups},
+				Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: tt.groups},
 				Pdeathsig:  syscall.SIGKILL,
 			}
 			var out bytes.Buffer
@@ -88,6 +102,69 @@ func TestAsOrdinaryUser(t *testing.T) {
 				t.Errorf("%v\n%s", err, out.String())
 			}
 		})
+	}
+}
+
+// TestWithoutUserNamespaces runs the tests again where the kernel has no
+// (further) user namespaces: for a root, who can have the other namespaces all
+// the same, and for an ordinary user, who gets none.
+func TestWithoutUserNamespaces(t *testing.T) {
+	if os.Getenv(asOtherUser) != "" {
+		t.Skip("runs as the user who began the tests only")
+	}
+	program := memoryFile(t, testProgram(t))
+	for _, uid := range []int{0, 1000} {
+		t.Run(fmt.Sprintf("uid=%d", uid), func(t *testing.T) {
+			cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Conformance|Degraded|Nothing.*)$", "-test.v", "-test.short", "-test.timeout", "5m")
+			cmd.Env = []string{asOtherUser + "=1", withoutNS + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
+			cmd.ExtraFiles = []*os.File{program}
+			cmd.Dir = "/"
+			cmd.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  unix.CLONE_NEWUSER,
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Geteuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Getegid(), Size: 1}},
+				AmbientCaps: []uintptr{unix.CAP_SYS_RESOURCE},
+				Pdeathsig:   syscall.SIGKILL,
+			}
+			out, err := cmd.CombinedOutput()
+			if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
+				t.Skipf("this user can't make a user namespace: %v", err)
+			}
+			if err != nil || !bytes.Contains(out, []byte("--- PASS: TestDegraded")) {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestDegraded: without user namespaces the launch goes on, and what is missing
+// is named; the rest is in force.
+func TestDegraded(t *testing.T) {
+	if os.Getenv(withoutNS) == "" {
+		t.Skip("there are user namespaces; see TestWithoutUserNamespaces")
+	}
+	root := os.Geteuid() == 0
+	active := map[string]bool{}
+	for _, p := range launchTest(t, Backend{}, teetest.Manifest()).Protections() {
+		active[p.Name] = p.Active
+		if !p.Active && p.Reason == "" {
+			t.Errorf("%s is missing without a reason", p.Name)
+		}
+	}
+	for name, want := range map[string]bool{
+		partUserNS: false, partThreads: false,
+		"pid namespace": root, "network namespace": root, "mount namespace": root, partRoot: root, partHostName: root,
+		partProgram: true, partPrivs: true, partSeccomp: true, partCaps: true, partLimits: true, partDescriptors: true,
+		"parent-death signal": true, partDump: true,
+	} {
+		if got, ok := active[name]; got != want || !ok {
+			t.Errorf("%s: active %v, listed %v; want %v", name, got, ok, want)
+		}
+	}
+	for _, m := range (Backend{}).Probe().Missing {
+		if m.What == partUserNS && !strings.Contains(m.Fix, "user.max_user_namespaces") {
+			t.Errorf("the hint does not fit: %+v", m)
+		}
 	}
 }
 

@@ -72,7 +72,8 @@ func (s Suite) testIdentity(t *testing.T) {
 func (s Suite) testLaunchCancelled(t *testing.T) {
 	img := Image(t, Manifest(), s.Program, 1)
 	dir := s.StateDir(t)
-	for _, after := range []time.Duration{0, time.Millisecond, 3 * time.Millisecond, 10 * time.Millisecond} {
+	for moment := range 20 {
+		after := time.Duration(moment) * time.Millisecond
 		ctx, cancel := context.WithTimeout(context.Background(), after)
 		i, err := s.Backend.Launch(ctx, img, Config(dir))
 		cancel()

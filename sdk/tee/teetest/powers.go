@@ -19,8 +19,11 @@ func (s Suite) testSealingKeys(t *testing.T) {
 		salt    string
 	}
 	requests := []request{
-		{tee.PolicyImage, 5, "salt"}, {tee.PolicySigner, 5, "salt"}, {tee.PolicySigner, 4, "salt"},
-		{tee.PolicyImage, 5, "other"}, {tee.PolicySigner, 5, "other"},
+		{tee.PolicyImage, 5, "salt"},
+		{tee.PolicySigner, 5, "salt"},
+		{tee.PolicySigner, 4, "salt"},
+		{tee.PolicyImage, 5, "other"},
+		{tee.PolicySigner, 5, "other"},
 	}
 	keys := func(m image.Manifest, signer byte, dir string) []string {
 		e := s.launch(t, m, signer, dir)
@@ -124,7 +127,7 @@ func (s Suite) testSecretMemory(t *testing.T) {
 			t.Errorf("%d bytes: %s", n, got)
 		}
 	}
-	for _, n := range []int{0, -1, 1 << 40} {
+	for _, n := range []int64{0, -1, 1 << 40} {
 		e.Control.Refused("secret", n)
 	}
 }

@@ -30,10 +30,16 @@ func Start() (p tee.Platform, ok bool, err error) {
 		return nil, false, nil
 	}
 	os.Unsetenv(name) // not to be taken over by anyone
-	started, err := start()
+	started, err := start(wire.PlatformFD, wire.ControlFD)
 	if err != nil {
 		return nil, true, fmt.Errorf("starting in the simulation: %w", err)
 	}
+	// The kernel ends this process with the host's. This is for the case that it
+	// does not.
+	go func() {
+		<-started.gone
+		time.AfterFunc(grace, func() { os.Exit(1) })
+	}()
 	return started, true, nil
 }
 
@@ -46,22 +52,28 @@ func cut(env string) (name, value string, ok bool) {
 	return env, "", false
 }
 
-func start() (*platform, error) {
-	socket, err := openSocket(wire.PlatformFD)
+// spareLanes is how many lanes may wait to be accepted beyond those that the
+// manifest allows: their openers may have given up. The rest is refused.
+const spareLanes = 16
+
+// start makes a platform of the descriptors of its sockets.
+func start(platformFD, controlFD int) (*platform, error) {
+	socket, err := openSocket(platformFD)
 	if err != nil {
 		return nil, err
 	}
-	control, err := newConn(wire.ControlFD, "control")
+	control, err := newConn(controlFD, "control")
 	if err != nil {
+		socket.file.Close()
 		return nil, err
 	}
 	p := &platform{socket: socket, control: control, calls: make(chan call), gone: make(chan struct{})}
 	if err := p.greet(); err != nil {
+		socket.file.Close()
+		control.Close()
 		return nil, err
 	}
-	// The host's promise not to open more lanes than the manifest allows is not
-	// relied on: more than that many wait for nobody.
-	p.lanes = make(chan *tee.Lane, max(p.id.Manifest.Lanes, 1))
+	p.lanes = make(chan *tee.Lane, max(p.id.Manifest.Lanes, 0)+spareLanes)
 	replies := make(chan []byte, 1) // of the one request under way
 	go p.receive(replies)
 	go p.ask(replies)
@@ -117,9 +129,7 @@ func (p *platform) receive(replies chan<- []byte) {
 			err = p.handle(m, replies)
 		}
 		if err != nil {
-			// The kernel ends this process with the host's; this is for the case
-			// that it does not.
-			time.AfterFunc(grace, func() { os.Exit(1) })
+			p.socket.file.Close()
 			close(p.gone)
 			close(p.lanes)
 			return
@@ -143,7 +153,9 @@ func (p *platform) handle(m message, replies chan<- []byte) error {
 		if err != nil {
 			return err
 		}
-		return p.socket.send(wire.LaneReply(id, p.takeLane(size, &m)))
+		result := p.takeLane(size, &m)
+		m.closeFiles() // before the host knows
+		return p.socket.send(wire.LaneReply(id, result))
 	}
 	return fmt.Errorf("%w: message %d with %d descriptors", wire.ErrFormat, m.kind, len(m.files))
 }

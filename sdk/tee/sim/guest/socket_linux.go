@@ -58,13 +58,14 @@ func (m *message) take(i int) int {
 	return fd
 }
 
-// closeFiles closes the descriptors that nobody took.
+// closeFiles closes the descriptors that nobody took. It may be called again.
 func (m *message) closeFiles() {
 	for _, fd := range m.files {
 		if fd >= 0 {
 			syscall.Close(fd)
 		}
 	}
+	m.files = nil
 }
 
 // receive waits for the next packet. If it fails, it has closed what came with

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"runtime"
@@ -80,6 +82,8 @@ var attempts = map[string]testenclave.Command{
 	"newprivs":    call(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 0),
 	"ioctl":       call(unix.SYS_IOCTL, 0, unix.TCGETS, buf()),
 
+	"packet": packet,
+
 	"cores":   cores,
 	"alloc":   alloc,
 	"threads": threads,
@@ -148,6 +152,24 @@ func mprotectExec([]string) (string, error) {
 func setLimit([]string) (string, error) {
 	return "", unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20})
 }
+
+// packet sends the host a message of the given bytes, repeated, over the
+// platform socket.
+func packet(args []string) (string, error) {
+	b, err := hex.DecodeString(args[0])
+	if err != nil {
+		return "", err
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return "", err
+	}
+	_, err = unix.Write(wirePlatform, bytes.Repeat(b, n))
+	return "", err
+}
+
+// wirePlatform is the descriptor of the platform socket.
+const wirePlatform = 3
 
 func cores([]string) (string, error) {
 	var set unix.CPUSet

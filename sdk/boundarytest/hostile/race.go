@@ -1,0 +1,5 @@
+//go:build race && !linux && !darwin
+
+package hostile
+
+const raceEnabled = true
