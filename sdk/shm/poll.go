@@ -35,6 +35,8 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 	l.setAwake()
 	if !c.is(stateFlying) { // detached while we came for the lock
 		l.poll.unlock()
+		ring.Fence()
+		l.leave()
 		return pollNothing, nil
 	}
 	own := l.answers.Word(c.slot)
@@ -104,19 +106,20 @@ func (l *Lane) fallAsleep(c *Call) bool {
 		l.leave()
 		return true
 	}
-	if !l.send.Consumed(l.send.Last()) {
-		l.rousePeer()
-	}
 	l.poll.unlock()
 	l.watched()
 	return true
 }
 
 // watched makes sure, after the poll lock was given up with the wake word set
-// to parked, that it still is: a worker that was woken while the lock was held
-// has gone back to sleep.
+// to parked, that nothing came in between: a worker that was woken while the
+// lock was held has gone back to sleep; a call that was submitted meanwhile, by
+// somebody who counts on the holder of the lock, lies unread.
 func (l *Lane) watched() {
 	ring.Fence()
+	if !l.send.Consumed(l.send.Last()) {
+		l.rousePeer()
+	}
 	if l.myWake.Load() != parked {
 		l.leave()
 	}

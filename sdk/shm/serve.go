@@ -68,9 +68,14 @@ func (l *Lane) work() {
 // doze sleeps for at most nap, which grows; false means that the worker isn't
 // needed any more.
 func (l *Lane) doze(nap *time.Duration) bool {
-	if l.sleepers.Add(1) > maxIdle {
-		l.sleepers.Add(-1)
-		return false
+	for {
+		n := l.sleepers.Load()
+		if n >= maxIdle {
+			return false // and was never counted: somebody might rely on it
+		}
+		if l.sleepers.CompareAndSwap(n, n+1) {
+			break
+		}
 	}
 	if l.queue.n.Load() == 0 {
 		l.sleep(*nap)

@@ -22,7 +22,7 @@ const (
 // grows while nothing happens, so that idling costs nothing.
 const (
 	defaultNap = 100 * time.Millisecond
-	longestNap = 10 * time.Second
+	longestNap = time.Second
 )
 
 // wakePeer wakes the other side if it sleeps. The caller has published
@@ -69,8 +69,13 @@ func (l *Lane) sleep(nap time.Duration) {
 			return
 		}
 		// Somebody polls already: what we were woken for is in hand, and
-		// whoever it is sees to the rest before they stop.
+		// whoever it is looks at the word once more after they stop. That
+		// they are still at it is checked last: the word may have changed
+		// hands several times since.
 		l.myWake.CompareAndSwap(woken, awake)
+		if !l.poll.held() {
+			return
+		}
 		v = awake
 	}
 	if l.closed.Load() {
