@@ -267,7 +267,7 @@ func (a *attack) shuffleSequence() {
 			case 2:
 				seq = a.rand.Uint32()
 			case 3:
-				seq = a.Consumed(pos) + uint32(a.rand.IntN(3)) - 1
+				seq = a.Sequence(pos) + uint32(a.rand.IntN(3)) - 1
 			}
 			if seq == hostile.Published(pos) {
 				seq++ // or it would be one to take, and we lose count
@@ -349,7 +349,10 @@ func (a *attack) floodNotices() {
 				return
 			}
 		}
-		if !a.deliver(a.base()) {
+		// Over the bell, in the name of a call that came through memory.
+		slot := a.rand.IntN(shm.Slots)
+		cancel := hostile.Frame{Kind: hostile.FrameCancel, Slot: uint8(slot), Gen: a.slots.use[slot].gen}
+		if a.Send(cancel, nil) != nil || !a.deliver(a.base()) {
 			return
 		}
 	}

@@ -87,7 +87,7 @@ func (s *suite) random(name string) *rand.Rand { return rand.New(rand.NewPCG(s.s
 type over struct{ lane *shm.Lane }
 
 // Lane implements [call.Caller].
-func (o over) Lane(context.Context) (*shm.Lane, error) { return o.lane, nil }
+func (o over) Lane(context.Context, *call.Contract) (*shm.Lane, error) { return o.lane, nil }
 
 // handlerFunc adapts a function to [shm.Handler].
 type handlerFunc func(context.Context, *shm.Request)

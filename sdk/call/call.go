@@ -31,9 +31,10 @@ func (c *Contract) method(i uint16) string {
 // Caller is where a client sends its calls: *host.Enclave for ECALLs,
 // *enclave.Enclave for OCALLs.
 type Caller interface {
-	// Lane returns the lane for a call made with ctx: inside a handler, the
-	// one whose call is being handled.
-	Lane(ctx context.Context) (*shm.Lane, error)
+	// Lane returns the lane for a call of c made with ctx, or for a buffer if
+	// c is nil: inside a handler, the one whose call is being handled. It fails
+	// when c may not be called.
+	Lane(ctx context.Context, c *Contract) (*shm.Lane, error)
 }
 
 // Registrar is where a service is offered: *enclave.Enclave for ECALLs,
@@ -65,7 +66,7 @@ type Pending struct {
 // Wait.
 func Begin(ctx context.Context, to Caller, c *Contract, method uint16, size int) (Pending, Encoder) {
 	p := Pending{contract: c, method: method}
-	lane, err := to.Lane(ctx)
+	lane, err := to.Lane(ctx, c)
 	if err != nil {
 		p.err = p.wrap(err)
 		return p, Encoder{}

@@ -11,8 +11,9 @@
 // Setup registers what the enclave serves; the host's Load returns when setup
 // has. The [Enclave] it is given is the program's access to everything else:
 // sealing ([Enclave.Seal]), evidence, monotonic counters, random bytes, calls
-// to the host (an OCALL contract's client takes it), a logger that reaches the
-// host, and the manifest it was signed with.
+// to the host (an OCALL contract's client takes it; the manifest's services
+// list which contracts), a logger that reaches the host, and the manifest it was
+// signed with.
 //
 // What the TEE at hand lacks answers with an error that matches
 // [errors.ErrUnsupported].

@@ -21,6 +21,7 @@ type Enclave struct {
 	platform tee.Platform
 	id       tee.Identity
 	mux      call.Mux
+	services services    // that may be called
 	serving  atomic.Bool // calls are handed to mux
 	out      *outbox     // to the host
 	log      *slog.Logger
@@ -49,8 +50,14 @@ func (e *Enclave) Register(s call.Service) { e.mux.Register(s) }
 // Lane returns the lane for an OCALL made with ctx: while a call is being
 // handled with ctx the one it came over, otherwise the lane of the process that
 // loaded the enclave. It waits for that lane, bounded by ctx. Its error matches
-// [tee.ErrLost] when the host is gone.
-func (e *Enclave) Lane(ctx context.Context) (*shm.Lane, error) {
+// [ErrNotAllowed] when c is a contract that the manifest does not list (nil is
+// for buffers), and [tee.ErrLost] when the host is gone.
+func (e *Enclave) Lane(ctx context.Context, c *call.Contract) (*shm.Lane, error) {
+	if c != nil {
+		if err := e.services.check(c); err != nil {
+			return nil, err
+		}
+	}
 	if l := shm.Current(ctx); l != nil {
 		return l, nil
 	}
@@ -74,7 +81,7 @@ func (e *Enclave) Lane(ctx context.Context) (*shm.Lane, error) {
 // that matches [shm.ErrTooLarge] says that it never will have. The host can
 // change the buffer at any moment: copy what is to be relied on.
 func (e *Enclave) NewBuffer(ctx context.Context, n int) (shm.Buffer, error) {
-	l, err := e.Lane(ctx)
+	l, err := e.Lane(ctx, nil)
 	if err != nil {
 		return shm.Buffer{}, fmt.Errorf("allocating a shared buffer: %w", err)
 	}

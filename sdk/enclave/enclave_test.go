@@ -198,7 +198,7 @@ func TestHostGoneInSetup(t *testing.T) {
 	laneErr := make(chan error, 1)
 	ended := start(p, func(e *Enclave) error {
 		host.Close()
-		_, err := e.Lane(context.Background()) // there never is one
+		_, err := e.Lane(context.Background(), nil) // there never is one
 		laneErr <- err
 		return err
 	})

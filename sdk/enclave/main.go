@@ -106,6 +106,7 @@ func newEnclave(p tee.Platform, hello *control.Hello) *Enclave {
 	e := &Enclave{
 		platform: p,
 		id:       p.Identity(),
+		services: allow(p.Identity().Manifest.Services),
 		gone:     make(chan struct{}),
 		owner:    make(chan struct{}),
 		lanes:    make(map[*shm.Lane]struct{}),

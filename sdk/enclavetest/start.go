@@ -36,10 +36,12 @@ func WithPackage(dir string) Option { return func(c *config) { c.dir = dir } }
 
 // WithManifest sets the manifest; zero fields take their defaults. By default
 // it is read from secgear.json beside the enclave's source and, where there is
-// none, it is image.DefaultManifest("test").
+// none, it is image.DefaultManifest("test") with every service allowed
+// ([image.AnyService]). One given here allows what it lists, and nothing else.
 func WithManifest(m image.Manifest) Option { return func(c *config) { c.manifest = &m } }
 
-// WithServices registers what the enclave may call, before its setup runs.
+// WithServices registers what the host serves, before the enclave's setup runs.
+// The enclave may call what its manifest lists of it.
 func WithServices(register func(call.Registrar)) Option {
 	return func(c *config) { c.host.Services = register }
 }
@@ -115,7 +117,9 @@ func (c *config) readManifest() (image.Manifest, error) {
 	if c.manifest == nil {
 		name := filepath.Join(c.dir, build.ManifestFile)
 		if _, err := os.Stat(name); err != nil {
-			return image.DefaultManifest("test"), nil
+			m := image.DefaultManifest("test")
+			m.Services = []string{image.AnyService}
+			return m, nil
 		}
 		m, err := build.ReadManifest(name)
 		return m.WithDefaults(), err

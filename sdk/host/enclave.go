@@ -157,8 +157,8 @@ func (e *Enclave) Register(s call.Service) { e.mux.Register(s) }
 // Lane returns the lane for an ECALL made with ctx. Its error matches
 // [tee.ErrClosed] after Close and [tee.ErrLost] after the enclave's death.
 // While Close waits for the enclave to stop, only handlers of its own calls get
-// the lane.
-func (e *Enclave) Lane(ctx context.Context) (*shm.Lane, error) {
+// the lane. What the enclave serves is its own to tell: the contract is ignored.
+func (e *Enclave) Lane(ctx context.Context, _ *call.Contract) (*shm.Lane, error) {
 	lane, fault := e.lane.Load(), e.fault.Load()
 	switch {
 	case lane == nil:
@@ -188,7 +188,7 @@ var errLoading = errors.New("the enclave is still being loaded")
 // has no room it waits, bounded by ctx; an error that matches [shm.ErrTooLarge]
 // says that it never will have.
 func (e *Enclave) NewBuffer(ctx context.Context, n int) (shm.Buffer, error) {
-	l, err := e.Lane(ctx)
+	l, err := e.Lane(ctx, nil)
 	if err != nil {
 		return shm.Buffer{}, fmt.Errorf("allocating a shared buffer: %w", err)
 	}

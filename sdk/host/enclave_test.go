@@ -115,7 +115,7 @@ func TestCloseHostile(t *testing.T) {
 			if err := e.Err(); err != nil {
 				t.Errorf("Err: %v", err)
 			}
-			if _, err := e.Lane(t.Context()); !errors.Is(err, tee.ErrClosed) {
+			if _, err := e.Lane(t.Context(), nil); !errors.Is(err, tee.ErrClosed) {
 				t.Errorf("Lane: %v", err)
 			}
 			if _, err := e.NewBuffer(t.Context(), 1); !errors.Is(err, tee.ErrClosed) {

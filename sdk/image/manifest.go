@@ -46,7 +46,8 @@ type Manifest struct {
 	Attach []string `json:"attach,omitempty"`
 
 	// Services lists the host services (OCALL contracts, as
-	// "example.com/demo.Clock") that the enclave may call. The order has no
+	// "example.com/demo.Clock") that the enclave may call; the enclave's
+	// runtime refuses others. "*", alone, stands for all. The order has no
 	// meaning.
 	Services []string `json:"services,omitempty"`
 }
@@ -58,6 +59,9 @@ const (
 	DefaultLanes      = 16
 	DefaultWorkers    = 64
 )
+
+// AnyService, alone in a manifest's Services, allows every contract.
+const AnyService = "*"
 
 // Bounds that Validate enforces.
 const (
@@ -125,6 +129,9 @@ func (m Manifest) Validate() error {
 	}
 	faults = append(faults, checkList("attach", m.Attach, maxAttach, checkAttach)...)
 	faults = append(faults, checkList("services", m.Services, maxServices, checkService)...)
+	if len(m.Services) > 1 && slices.Contains(m.Services, AnyService) {
+		fault("services: %q does not stand alone", AnyService)
+	}
 	return errors.Join(faults...)
 }
 
@@ -314,8 +321,11 @@ func checkAttach(s string) error {
 }
 
 // checkService tells what is wrong with an entry of Services: a contract's
-// name, import path and interface.
+// name, import path and interface, or AnyService.
 func checkService(s string) error {
+	if s == AnyService {
+		return nil
+	}
 	bad := fmt.Errorf("%.80q is not the name of a contract, as example.com/demo.Clock", s)
 	dot := strings.LastIndexByte(s, '.')
 	if len(s) > maxService || dot < 1 || dot < strings.LastIndexByte(s, '/') || dot == len(s)-1 {
@@ -323,7 +333,7 @@ func checkService(s string) error {
 	}
 	for i, c := range []byte(s) {
 		word := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !word && (i > dot || !strings.ContainsRune("./-~", rune(c))) {
+		if !word && (i > dot || !strings.ContainsRune("./-~+", rune(c))) {
 			return bad
 		}
 	}

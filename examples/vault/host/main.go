@@ -66,17 +66,6 @@ type display struct {
 // enclave, with all the memory shared with it, and temporary files have no name
 // to be left under.
 func run(ctx context.Context, o options, show *display) (err error) {
-	plain, err := openSource(ctx, o.file, show.progress)
-	if err != nil {
-		return err
-	}
-	defer plain.Close()
-	sealed, err := temporary(sealedSize(plain.size))
-	if err != nil {
-		return err
-	}
-	defer sealed.Close()
-
 	// Load checks the image's signature, picks the strongest TEE that this
 	// machine has, and returns when the enclave can be called.
 	began := time.Now()
@@ -89,6 +78,17 @@ func run(ctx context.Context, o options, show *display) (err error) {
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	show.loaded(e, time.Since(began))
+
+	plain, err := openSource(ctx, o.file, show.progress)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	sealed, err := temporary(sealedSize(plain.size))
+	if err != nil {
+		return err
+	}
+	defer sealed.Close()
 
 	// Seal the file and open it again, through memory that both sides share.
 	roads, err := newRoads(ctx, e)

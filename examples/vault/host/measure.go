@@ -12,51 +12,57 @@ import (
 // piece is how many bytes take a road at a time while speeds are compared.
 const piece = 16 << 20
 
-// measured is what comes out.
-type measured struct{ zeroCopy, copied, switched samples }
-
-// samples are what is measured of one way to call.
-type samples struct {
-	speed   []float64       // MiB/s through the enclave, sealing and opening
-	latency []time.Duration // of a call that does nothing
+// measured is what comes out: of speeds MiB/s through the enclave, sealing and
+// opening; of calls how long each took that does nothing.
+type measured struct {
+	zeroCopy, copied, switched []float64
+	zeroSwitch, bySwitch       []time.Duration
 }
 
-// measure lets pieces of the job's file take each kind of road in turn, for as
-// long as d, so that what else the machine does falls on all of them alike. Every
-// piece is a job of its own: read, sealed, written, read, opened, compared.
+// measure compares for as long as d. Whatever is compared takes turns, so that
+// what else the machine does falls on all alike.
 func measure(ctx context.Context, j job, all *roads, detours vault.DetoursClient, d time.Duration, show *progress) (*measured, error) {
-	m := new(measured)
-	ways := []struct {
-		into    *samples
-		roads   []road
-		nothing func(context.Context) error
-		calls   int // a round
-	}{
-		{&m.zeroCopy, all.zeroCopy, detours.Nothing, 1000},
-		{&m.copied, all.copied, nil, 0},
-		{&m.switched, all.switched, detours.NothingSwitched, 100},
-	}
 	defer show.beginFor("comparing", d)()
 	began := time.Now()
-	for round := 0; round == 0 || time.Since(began) < d; round++ {
-		for i := range ways { // in another order each time
-			w := ways[(i+round)%len(ways)]
-			speed, err := j.piece(ctx, round, w.roads)
-			if err != nil {
-				return nil, fmt.Errorf("comparing: %w", err)
-			}
-			w.into.speed = append(w.into.speed, speed)
-			for range w.calls {
-				called := time.Now()
-				if err := w.nothing(ctx); err != nil {
-					return nil, fmt.Errorf("comparing: %w", err)
-				}
-				w.into.latency = append(w.into.latency, time.Since(called))
-			}
-		}
+	m := new(measured)
+	until := func(share float64) bool {
 		show.reach(int64(time.Since(began)))
+		return time.Since(began) >= time.Duration(share*float64(d))
+	}
+	for round := 0; round == 0 || !until(0.8); round++ {
+		if err := m.speeds(ctx, j, all, round); err != nil {
+			return nil, fmt.Errorf("comparing: %w", err)
+		}
+	}
+	for round := 0; round == 0 || !until(1); round++ {
+		err := timeCalls(ctx, 1000, detours.Nothing, &m.zeroSwitch)
+		if err == nil {
+			err = timeCalls(ctx, 100, detours.NothingSwitched, &m.bySwitch)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("comparing: %w", err)
+		}
 	}
 	return m, nil
+}
+
+// speeds lets a piece of the job's file take each kind of road, in another order
+// every round. Every piece is a job of its own: read, sealed, written, read,
+// opened, compared.
+func (m *measured) speeds(ctx context.Context, j job, all *roads, round int) error {
+	ways := []struct {
+		roads []road
+		into  *[]float64
+	}{{all.zeroCopy, &m.zeroCopy}, {all.copied, &m.copied}, {all.switched, &m.switched}}
+	for i := range ways {
+		w := ways[(i+round)%len(ways)]
+		speed, err := j.piece(ctx, round, w.roads)
+		if err != nil {
+			return err
+		}
+		*w.into = append(*w.into, speed)
+	}
+	return nil
 }
 
 // piece runs a job with a part of j's file, on the given roads, and returns how
@@ -70,6 +76,18 @@ func (j job) piece(ctx context.Context, round int, roads []road) (mibPerSecond f
 		return 0, err
 	}
 	return speed(2*n, j.took.seal+j.took.open), nil // each byte goes in twice
+}
+
+// timeCalls makes n calls one after the other and notes how long each takes.
+func timeCalls(ctx context.Context, n int, do func(context.Context) error, into *[]time.Duration) error {
+	for range n {
+		began := time.Now()
+		if err := do(ctx); err != nil {
+			return err
+		}
+		*into = append(*into, time.Since(began))
+	}
+	return nil
 }
 
 // speed is n bytes in d, in MiB/s.

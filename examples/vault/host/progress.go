@@ -30,7 +30,7 @@ func newProgress(out *os.File) *progress {
 // How often it is shown.
 const (
 	redraw  = 100 * time.Millisecond
-	newLine = 5 * time.Second
+	newLine = 10 * time.Second
 )
 
 // begin tells that something begins, of which there are total bytes. The function

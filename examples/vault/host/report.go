@@ -84,7 +84,7 @@ func (r *report) loaded(e *host.Enclave, took time.Duration) {
 
 	what := ""
 	if r.Simulation {
-		what = ": a simulation, without protection against who controls this machine"
+		what = ": a simulation, without protection against whoever controls this machine"
 	}
 	r.printf("TEE          %s%s\n", r.TEE, what)
 	r.printf("enclave      %s, security version %d, ready after %.0f ms\n", r.Enclave, r.SecurityVersion, r.StartMillis)
@@ -136,23 +136,26 @@ func wrap(text string, width int, newline string) string {
 func (r *report) sealed(f *source, took times) {
 	r.File, r.Bytes, r.SealedBytes, r.OpenedIsSame = f.name, f.size, sealedSize(f.size), true
 	r.SealSpeed, r.OpenSpeed = speed(f.size, took.seal), speed(f.size, took.open)
-	r.printf("\nfile         %s, %s\n", f.name, mebibytes(f.size))
-	r.printf("sealed       in %d chunks of %d KiB at most, %.0f MiB/s\n", chunks(f.size), vault.ChunkSize>>10, r.SealSpeed)
+	r.printf("\nfile         %s, %s\n", f.name, size(f.size))
+	r.printf("sealed       in chunks of %s, %.0f MiB/s\n", size(vault.ChunkSize), r.SealSpeed)
 	r.printf("opened       every byte is the same again, %.0f MiB/s\n", r.OpenSpeed)
 }
 
 // compared tells how fast the ways to call are.
 func (r *report) compared(m *measured) {
-	r.Rounds = len(m.zeroCopy.speed)
-	r.ZeroCopySpeed, r.CopiedSpeed, r.SwitchedSpeed = quantile(m.zeroCopy.speed, 0.5), quantile(m.copied.speed, 0.5), quantile(m.switched.speed, 0.5)
-	r.ZeroSwitchLatency, r.SwitchedLatency = newLatency(m.zeroCopy.latency), newLatency(m.switched.latency)
-	r.printf("\nthroughput, sealing and opening pieces of the file in turn, median of %d rounds\n", r.Rounds)
-	r.printf("  zero-copy  %6.0f MiB/s  chunks in shared memory\n", r.ZeroCopySpeed)
-	r.printf("  copied     %6.0f MiB/s  chunks as arguments and results\n", r.CopiedSpeed)
-	r.printf("  switched   %6.0f MiB/s  the same through a socket\n", r.SwitchedSpeed)
-	r.printf("latency of a call, half and nine tenths of them at most\n")
-	r.printf("  zero-switch %7.2f µs %7.2f µs  through shared memory\n", r.ZeroSwitchLatency.P50, r.ZeroSwitchLatency.P90)
-	r.printf("  switched    %7.2f µs %7.2f µs  through a socket\n", r.SwitchedLatency.P50, r.SwitchedLatency.P90)
+	r.Rounds = len(m.zeroCopy)
+	r.ZeroCopySpeed, r.CopiedSpeed, r.SwitchedSpeed = quantile(m.zeroCopy, 0.5), quantile(m.copied, 0.5), quantile(m.switched, 0.5)
+	r.ZeroSwitchLatency, r.SwitchedLatency = newLatency(m.zeroSwitch), newLatency(m.bySwitch)
+	r.printf("\nthroughput of sealing and opening, in turn, median of %d rounds\n", r.Rounds)
+	if r.Bytes < 1<<20 {
+		r.printf("  (the file is too small for it to mean much)\n")
+	}
+	r.printf("  zero-copy    %7.0f MiB/s   chunks in shared memory\n", r.ZeroCopySpeed)
+	r.printf("  copied       %7.0f MiB/s   chunks as arguments and results\n", r.CopiedSpeed)
+	r.printf("  switched     %7.0f MiB/s   the same through a socket\n", r.SwitchedSpeed)
+	r.printf("latency of a call           p50          p90\n")
+	r.printf("  zero-switch  %9.2f µs %9.2f µs   through shared memory\n", r.ZeroSwitchLatency.P50, r.ZeroSwitchLatency.P90)
+	r.printf("  switched     %9.2f µs %9.2f µs   through a socket\n", r.SwitchedLatency.P50, r.SwitchedLatency.P90)
 }
 
 // end writes the report if it is JSON, and returns what went wrong in writing it.
@@ -168,11 +171,19 @@ func (r *report) end() error {
 	return nil
 }
 
-// mebibytes writes a number of bytes.
-func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+// size writes a number of bytes.
+func size(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
 
-// quantile is the value that the share q of the values, of which there is one at
-// least, does not exceed.
+// quantile is the value below which the share q of the values lies, of which there
+// is one at least.
 func quantile[T float64 | time.Duration](values []T, q float64) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]

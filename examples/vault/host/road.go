@@ -120,5 +120,6 @@ func (r *copiedRoad) load(n int) ([]byte, error) {
 }
 
 func (r *copiedRoad) seal(ctx context.Context, at vault.Chunk) { r.call = r.startSeal(ctx, at, r.room) }
+
 func (r *copiedRoad) open(ctx context.Context, at vault.Chunk) { r.call = r.startOpen(ctx, at, r.room) }
 func (r *copiedRoad) wait() ([]byte, error)                    { return r.call.Wait() }

@@ -100,14 +100,14 @@ func appendFile(w io.Writer, fsys fs.FS, name string, most int64) (int64, error)
 	return n, errors.Join(err, f.Close())
 }
 
-// temporary returns a file for size bytes, in the folder that TMPDIR names. It
+// temporary returns a file for that many bytes, in the folder that TMPDIR names. It
 // has no name any more: when it is closed it is gone, and also when this program
 // is killed.
-func temporary(size int64) (*os.File, error) {
+func temporary(bytes int64) (*os.File, error) {
 	dir := os.TempDir()
-	if free, known := freeSpace(dir); known && free < size {
+	if free, known := freeSpace(dir); known && free < bytes {
 		return nil, fmt.Errorf("making a temporary file: %s has room for %s, not for %s (set TMPDIR to a folder with more space)",
-			dir, mebibytes(free), mebibytes(size))
+			dir, size(free), size(bytes))
 	}
 	f, err := os.CreateTemp(dir, "secgear-vault-")
 	if err != nil {

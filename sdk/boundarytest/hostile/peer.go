@@ -19,6 +19,7 @@ const (
 	replyHeader = 16
 
 	offAck    = 256  // 64 words for each direction
+	offRead   = 768  // a count for each direction, on lines of their own
 	offSubmit = 4096 // a ring for each direction
 	offReply  = 36864
 	offArena  = 65536
@@ -63,9 +64,11 @@ func (p *Peer) Entry(pos uint32) []byte {
 	return p.at(offSubmit+int(p.Side)*Entries*ring.Line+int(pos%Entries)*ring.Line, ring.Line)
 }
 
-// Consumed is the word of the attacker's submission at pos, which the victim
-// changes when it takes it.
-func (p *Peer) Consumed(pos uint32) uint32 { return binary.LittleEndian.Uint32(p.Entry(pos)) }
+// Sequence is the sequence word of the attacker's submission at pos.
+func (p *Peer) Sequence(pos uint32) uint32 { return binary.LittleEndian.Uint32(p.Entry(pos)) }
+
+// Read is the victim's count of the attacker's submissions that it has taken.
+func (p *Peer) Read() []byte { return p.at(offRead+int(p.Side)*ring.Line, 4) }
 
 // ReplyLine is where the attacker answers the victim's call in a slot.
 func (p *Peer) ReplyLine(slot int) []byte {
@@ -93,7 +96,7 @@ func (p *Peer) Arena(side ring.Side) []byte {
 }
 
 // Published is the sequence word of an honest submission at pos.
-func Published(pos uint32) uint32 { return pos/Entries*2 + 1 }
+func Published(pos uint32) uint32 { return pos/Entries + 1 }
 
 // Put writes s and inline arguments to the entry of pos and then seq to its
 // sequence word. Nothing about s is checked, nor is Kick done.
@@ -124,7 +127,7 @@ func (p *Peer) Free() bool {
 }
 
 // Taken tells whether the victim has taken the attacker's submission at pos.
-func (p *Peer) Taken(pos uint32) bool { return p.Consumed(pos) == Published(pos)+1 }
+func (p *Peer) Taken(pos uint32) bool { return int32(binary.LittleEndian.Uint32(p.Read())-pos) > 0 }
 
 // Submit publishes s at the next position of the ring, as an honest peer would.
 func (p *Peer) Submit(s ring.Submission, args []byte) {

@@ -12,6 +12,8 @@
 //	  128  wake word of the enclave        uint32, alone on its line
 //	  256  acknowledgements host→enclave   uint32 × 64: replies to ECALLs copied out
 //	  512  acknowledgements enclave→host   uint32 × 64: replies to OCALLs copied out
+//	   768  submissions taken, ECALLs      uint32, alone on its line
+//	   896  submissions taken, OCALLs      uint32, alone on its line
 //	 4096  submission ring, ECALLs         128 entries × 128 bytes
 //	20480  submission ring, OCALLs         128 entries × 128 bytes
 //	36864  replies to ECALLs               64 lines × 128 bytes
@@ -43,6 +45,8 @@ const (
 	offWakeEnclave = Line
 	offAckEcall    = 256
 	offAckOcall    = 512
+	offReadEcall   = 768
+	offReadOcall   = offReadEcall + Line
 	offSubmitEcall = 4096
 	offSubmitOcall = offSubmitEcall + entries*Line
 	offReplyEcall  = offSubmitOcall + entries*Line
@@ -98,9 +102,13 @@ func (r *Region) word(off int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&r.mem[off : off+4 : off+4][0]))
 }
 
-// submissions lays a ring of entries at off, a constant of the layout.
-func (r *Region) submissions(off int) *[entries]entry {
-	return (*[entries]entry)(unsafe.Pointer(&r.mem[off : off+entries*Line][0]))
+// submissions lays the ring of caller's calls, and the count of those taken.
+func (r *Region) submissions(caller Side) (*[entries]entry, *atomic.Uint32) {
+	off, read := offSubmitEcall, offReadEcall
+	if caller == Enclave {
+		off, read = offSubmitOcall, offReadOcall
+	}
+	return (*[entries]entry)(unsafe.Pointer(&r.mem[off : off+entries*Line][0])), r.word(read)
 }
 
 // replies lays lines and acknowledgements at two constants of the layout.

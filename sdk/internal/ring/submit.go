@@ -25,7 +25,7 @@ const NoParent = 0xff
 
 // Submission is one entry of a submission ring, in private memory.
 //
-//	 0 sequence uint32  2·lap+1 published, 2·lap+2 consumed
+//	 0 sequence uint32  lap+1: set last, it publishes the entry
 //	 4 gen      uint32  generation of the slot: binds the reply
 //	 8 contract uint32
 //	12 method   uint16
@@ -70,7 +70,8 @@ type entry struct {
 // concurrent use.
 type Sender struct {
 	ring *[entries]entry
-	tail atomic.Uint32 // next position; private, never read back from the region
+	read *atomic.Uint32 // the receiver's count of what it has taken
+	tail atomic.Uint32  // next position; private, never read back from the region
 	_    [Line]byte
 }
 
@@ -78,32 +79,25 @@ type Sender struct {
 // concurrently.
 type Receiver struct {
 	ring *[entries]entry
+	read *atomic.Uint32
 	head uint32 // next position; private
 	next *entry // at head
 	want uint32 // its sequence word once published
 }
 
-func ringBase(caller Side) int {
-	if caller == Host {
-		return offSubmitEcall
-	}
-	return offSubmitOcall
-}
-
 // Init makes s the ring of calls made by caller.
-func (s *Sender) Init(r *Region, caller Side) { s.ring = r.submissions(ringBase(caller)) }
+func (s *Sender) Init(r *Region, caller Side) { s.ring, s.read = r.submissions(caller) }
 
 // Init makes c the ring of calls made by caller.
 func (c *Receiver) Init(r *Region, caller Side) {
-	c.ring = r.submissions(ringBase(caller))
+	c.ring, c.read = r.submissions(caller)
 	c.aim()
 }
 
 func (c *Receiver) aim() { c.next, c.want = &c.ring[c.head%entries], published(c.head) }
 
-// published and consumed are the sequence words of a position.
-func published(pos uint32) uint32 { return pos/entries*2 + 1 }
-func consumed(pos uint32) uint32  { return pos/entries*2 + 2 }
+// published is the sequence word of a position.
+func published(pos uint32) uint32 { return pos/entries + 1 }
 
 // Send publishes a submission with inline arguments args (at most
 // [InlineArgs]) and returns its position. The store is a release but no fence:
@@ -134,10 +128,7 @@ func (s *Sender) Last() uint32 { return s.tail.Load() - 1 }
 // Consumed tells whether the receiver has taken the submission at pos. The
 // answer is the receiver's and may be a lie.
 func (s *Sender) Consumed(pos uint32) bool {
-	if s.tail.Load() == 0 {
-		return true // nothing was ever sent
-	}
-	return int32(s.ring[pos%entries].seq.Load()-consumed(pos)) >= 0
+	return int32(s.read.Load()-pos) > 0
 }
 
 // Word returns the word that changes when the next submission is published,
@@ -196,9 +187,11 @@ func (c *Receiver) Take(e *Submission) bool {
 	return true
 }
 
-// Consume gives back the entry that was taken. It is a release, not a fence.
+// Consume gives back the entry that was taken. The count that says so lies on a
+// line of its own, which the sender reads only when it grows impatient: a store
+// to the entry would hold up the reply by a cache line's journey.
 func (c *Receiver) Consume() {
-	StoreRelease(&c.next.seq, consumed(c.head))
 	c.head++
 	c.aim()
+	StoreRelease(c.read, c.head)
 }

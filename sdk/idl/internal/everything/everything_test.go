@@ -262,7 +262,7 @@ var errGone = errors.New("gone")
 
 type gone struct{}
 
-func (gone) Lane(context.Context) (*shm.Lane, error) { return nil, errGone }
+func (gone) Lane(context.Context, *call.Contract) (*shm.Lane, error) { return nil, errGone }
 
 // TestAllocs: arguments and results of fixed size cost no allocation.
 func TestAllocs(t *testing.T) {

@@ -16,7 +16,7 @@ type peer struct {
 }
 
 // Lane implements [call.Caller].
-func (p *peer) Lane(context.Context) (*shm.Lane, error) { return p.lane, nil }
+func (p *peer) Lane(context.Context, *call.Contract) (*shm.Lane, error) { return p.lane, nil }
 
 // connect returns the two ends of a lane in this process, with [echo] served at
 // the enclave's and [names] at the host's.
