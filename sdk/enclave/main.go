@@ -29,6 +29,7 @@ func Main(setup func(*Enclave) error) {
 		}
 		os.Exit(2)
 	}
+	debug.SetGCPercent(gcPercent)
 	if err := Run(p, setup); err != nil {
 		if !errors.Is(err, errTold) && !errors.Is(err, tee.ErrLost) {
 			fmt.Fprintf(os.Stderr, "secgear: running the enclave: %v\n", err)
@@ -37,6 +38,11 @@ func Main(setup func(*Enclave) error) {
 	}
 	os.Exit(0)
 }
+
+// gcPercent lets the heap grow to a multiple of what is live before it is
+// collected. Copied arguments are garbage soon; the memory that the manifest
+// grants bounds the heap all the same, through the runtime's memory limit.
+const gcPercent = 400
 
 // errNoTEE: the program was started as any other.
 var errNoTEE = errors.New("this program is an enclave and was started without a TEE around it")

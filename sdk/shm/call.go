@@ -40,6 +40,8 @@ type Call struct {
 	fromBell atomic.Pointer[Answer] // of a switched call
 	answer   Answer
 	err      error // instead of answer
+	large    bool  // the answer lies in the other side's arena
+	reserved int   // bytes of it that count as being read
 	results  [ring.InlineResults]byte
 	scratch  []byte // for answers up to scratchSize
 }
@@ -234,6 +236,14 @@ func (c *Call) giveBack() {
 		c.loans[i] = nil
 	}
 	c.loans = c.loans[:0]
+	if c.reserved > 0 {
+		l.copied.Add(int64(-c.reserved))
+		c.reserved = 0
+	}
+	if c.large {
+		ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
+		c.large = false
+	}
 	c.ctx, c.args = nil, nil
 }
 

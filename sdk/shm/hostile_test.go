@@ -637,6 +637,7 @@ func TestHostileFloodAfterClose(t *testing.T) {
 				a.Submit(ring.Submission{Kind: ring.KindCancel}, nil)
 				taken.Add(1)
 			}
+			_ = a.Kick() // fails when the lane is closed
 		}
 	})
 	a.until("submissions to be taken", func() bool { return taken.Load() > 10*hostile.Entries })

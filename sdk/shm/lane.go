@@ -49,7 +49,7 @@ type Lane struct {
 	requests  [Slots]atomic.Pointer[Request]
 	switched  [Slots]atomic.Pointer[Request] // over the bell
 	serveSpin backoff
-	copied    atomic.Int64 // bytes of large arguments held in private memory
+	copied    atomic.Int64 // bytes of large messages of the other side's being read
 	queue     requestQueue // calls that wait for a worker
 	workers   atomic.Int32 // goroutines that serve or may serve
 	sleepers  atomic.Int32 // of them, those asleep

@@ -225,9 +225,8 @@ func (l *Lane) retire(c *Call, s uint64) int {
 		return 0
 	}
 	l.parked.Add(-1)
-	if a, _ := l.answers.Read(c.slot, &c.results); a.Arena {
-		ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
-	}
+	a, _ := l.answers.Read(c.slot, &c.results)
+	c.large = a.Arena
 	l.release(c)
 	return 1
 }

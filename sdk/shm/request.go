@@ -75,12 +75,12 @@ func (q *Request) receive() error {
 	return nil
 }
 
-// reserve counts n bytes of private memory for arguments. An honest caller's
-// arguments all fit its arena at the same time.
+// reserve counts n bytes of private memory for a message of the other side's.
+// Those that are in flight from an honest one all fit its arena.
 func (l *Lane) reserve(n int) error {
 	if l.copied.Add(int64(n)) > int64(l.bell.maxPayload()) {
 		l.copied.Add(int64(-n))
-		return fmt.Errorf("%w: arguments in flight exceed the arena", ErrNoMemory)
+		return fmt.Errorf("%w: messages being read exceed the arena", ErrNoMemory)
 	}
 	return nil
 }

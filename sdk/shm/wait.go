@@ -219,8 +219,8 @@ func (c *Call) stop() error {
 	return err
 }
 
-// read takes over the answer: it is copied to private memory and the other
-// side told that it can have its memory back.
+// read takes over the answer: it is copied to private memory. The other side is
+// told that it can have its memory back when the call is over.
 func (c *Call) read() error {
 	l := c.lane
 	if c.switched {
@@ -235,13 +235,20 @@ func (c *Call) read() error {
 		c.answer = Answer{Status: a.Status, Payload: inline}
 		return nil
 	}
+	c.large = true
 	mem, ok := l.region.Arena(l.side.Peer(), a.Offset, a.Len)
 	if !ok {
 		return ErrProtocol
 	}
+	if len(mem) > scratchSize {
+		// Answers that are being read all fit the arena, from an honest peer.
+		if err := l.reserve(len(mem)); err != nil {
+			return err
+		}
+		c.reserved = len(mem)
+	}
 	c.answer = Answer{Status: a.Status}
 	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
-	ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
 	return nil
 }
 
