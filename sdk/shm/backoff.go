@@ -17,14 +17,22 @@ const (
 	patience = 3
 	// probeEvery is how often a long spin is tried again after that.
 	probeEvery = 16
+	// probe is how much longer that one is: longer than the other side needs to
+	// wake up, or two sides that take turns to sleep would go on doing so.
+	probe = 4
 )
 
 // budget is how long the next spin may last.
 func (b *backoff) budget() time.Duration {
-	if f := b.fails.Load(); f >= patience && f%probeEvery != 0 {
+	f := b.fails.Load()
+	switch {
+	case f < patience:
+		return b.max
+	case f%probeEvery == 0:
+		return probe * b.max
+	default:
 		return min(b.max, shortSpin)
 	}
-	return b.max
 }
 
 // paid notes that what was waited for came during the spin, after d.

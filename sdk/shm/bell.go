@@ -200,10 +200,7 @@ func (b *bell) serveCall(f frame, r io.Reader) error {
 	if f.n > scratchSize {
 		refused = l.reserve(int(f.n))
 	}
-	if refused != nil {
-		return refused // an honest caller's arguments fit: no need to go on
-	}
-	payload, err := readPayload(r, f.n)
+	payload, err := l.bell.readArgs(r, f.n, refused)
 	if err != nil {
 		return err
 	}
@@ -211,7 +208,7 @@ func (b *bell) serveCall(f frame, r io.Reader) error {
 		return fmt.Errorf("%w: slot %d", ErrProtocol, f.slot)
 	}
 	q := newRequest(l)
-	q.switched, q.args, q.owned = true, payload, true
+	q.switched, q.args, q.owned, q.refused = true, payload, true, refused
 	q.sub = ring.Submission{Gen: f.gen, Contract: f.contract, Method: f.method, Slot: f.slot, Len: f.n,
 		ParentGen: f.pgen, Parent: f.parent, Level: f.level, Timeout: f.timeout}
 	q.ctx.begin(f.timeout)
@@ -221,6 +218,15 @@ func (b *bell) serveCall(f frame, r io.Reader) error {
 	}
 	l.route(q)
 	return nil
+}
+
+// readArgs reads n bytes of arguments, or skips them if they are refused.
+func (b *bell) readArgs(r io.Reader, n uint32, refused error) ([]byte, error) {
+	if refused == nil {
+		return readPayload(r, n)
+	}
+	_, err := io.CopyN(io.Discard, r, int64(n))
+	return nil, err
 }
 
 // answer sends the answer of a switched call.

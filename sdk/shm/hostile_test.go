@@ -236,6 +236,27 @@ func TestHostileBusySlot(t *testing.T) {
 	}
 }
 
+// A handler that answers nothing answers nothing: not what was answered in its
+// slot before.
+func TestNoStaleResults(t *testing.T) {
+	a := attack(t, Enclave, handlerFunc(func(_ context.Context, q *Request) {
+		if len(q.Args()) > 0 {
+			respond(q, make([]byte, 10*len(q.Args())))
+		}
+	}), Config{})
+	a.listen()
+	gen := uint32(0)
+	for _, n := range []int{0, 1, 11, 50, 96} {
+		for _, n := range []int{n, 0} {
+			gen++
+			a.call(ring.Submission{Gen: gen, Len: uint32(n), Parent: ring.NoParent}, make([]byte, n))
+			if got := binary.LittleEndian.Uint32(a.Answer(0)[4:]); int(got) != 10*n {
+				t.Errorf("%d bytes answered, want %d", got, 10*n)
+			}
+		}
+	}
+}
+
 // bufferHandler writes to the buffers that it is given, and keeps them.
 type bufferHandler struct {
 	mu   sync.Mutex
@@ -455,15 +476,15 @@ func TestDrainIsRepeated(t *testing.T) {
 // of their lane; an end to it is the lane's end.
 func TestHostileHostNeverAcknowledges(t *testing.T) {
 	p := &pair{}
-	a := attack(t, Enclave, p, Config{Workers: 4})
+	a := attack(t, Enclave, p, Config{Workers: 8})
 	a.listen()
 	honest := newPair(t, Config{})
 	for slot := range uint8(Slots) {
 		a.submit(ring.Submission{Gen: 1, Method: echo, Slot: slot, Kind: ring.KindArena, Len: 50 << 10, Parent: ring.NoParent}, nil)
 	}
 	a.until("the workers", func() bool { return p.running.Load() >= 3 })
-	if n := p.running.Load(); n > 4 {
-		t.Errorf("%d handlers run, 4 may", n)
+	if n := p.running.Load(); n > 8 {
+		t.Errorf("%d handlers run, 8 may", n)
 	}
 	if n := a.lane.copied.Load(); n > hostileArena {
 		t.Errorf("%d bytes of arguments are held, the arena is %d", n, hostileArena)
@@ -516,6 +537,80 @@ func TestHostileNestedSwitchedCalls(t *testing.T) {
 	cancel()
 	a.lane.Close()
 	wg.Wait()
+}
+
+// Switched calls whose arguments are too much at a time are refused one by one.
+//
+// Before, the lane ended, though each of them was legal.
+func TestManyLargeSwitchedCalls(t *testing.T) {
+	p := newPair(t, Config{})
+	var wg sync.WaitGroup
+	var refused atomic.Int32
+	for range 4 {
+		wg.Go(func() {
+			c, err := start(t.Context(), p.host, gate, true, make([]byte, 1<<20))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var s *statusError
+			if got, err := finish(c, c.Ticket()); errors.As(err, &s) {
+				refused.Add(1)
+			} else if err != nil || len(got) != 1<<20 {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+		})
+	}
+	for refused.Load() < 3 && p.host.Err() == nil {
+		runtime.Gosched()
+	}
+	close(p.gate)
+	wg.Wait()
+	if n := refused.Load(); n != 3 {
+		t.Errorf("%d calls were refused, want 3: the arena holds one", n)
+	}
+	if _, err := do(t.Context(), p.host, echo, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A poller whose call's context has ended, or whose lane, does not take what is
+// submitted: there may be no end to it.
+//
+// Before, it looked at the context only when there was nothing to take.
+func TestHostileFloodDoesNotHoldThePoller(t *testing.T) {
+	a := attack(t, Host, &pair{}, Config{})
+	a.listen()
+	ctx, cancel := context.WithCancel(t.Context())
+	c, err := start(ctx, a.lane, echo, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := a.take()
+	cancel()
+	a.until("the poll lock", func() bool { ok, _ := a.lane.poll.tryCaller(); return ok })
+	first := a.Next()
+	for slot := range uint8(10) {
+		a.Submit(ring.Submission{Kind: ring.KindCancel}, nil)
+		a.Submit(ring.Submission{Gen: 1, Slot: slot, Method: echo, Parent: parent.Slot, ParentGen: parent.Gen}, nil)
+	}
+	if what, _ := a.lane.pollFor(c); what != pollStopped {
+		t.Errorf("a caller came upon %d", what)
+	}
+	if _, err := finish(c, c.Ticket()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	a.lane.Close()
+	a.lane.Join()
+	a.until("the poll lock", a.lane.poll.tryWorker)
+	next := first
+	for a.Taken(next) {
+		next++
+	}
+	a.lane.pollServe(false)
+	if a.Taken(next) && next != a.Next() {
+		t.Error("a worker of a closed lane took a submission")
+	}
 }
 
 // A caller whose context ends is let go, however many nested calls its peer

@@ -33,12 +33,27 @@ const (
 type pair struct {
 	host, enclave *Lane
 	gate          chan struct{}
+	entered       chan struct{} // hears of each handler that blocks
 	running       atomic.Int32
+}
+
+func (p *pair) enter() {
+	select {
+	case p.entered <- struct{}{}:
+	default: // nobody counts them
+	}
+}
+
+// await waits until n handlers have blocked.
+func (p *pair) await(n int) {
+	for range n {
+		<-p.entered
+	}
 }
 
 func newPair(t testing.TB, cfg Config) *pair {
 	t.Helper()
-	p := &pair{gate: make(chan struct{})}
+	p := &pair{gate: make(chan struct{}), entered: make(chan struct{}, 1000)}
 	a, b := Pipe(4 << 20)
 	cfg.Cooperative = true
 	p.host = open(t, a, Host, p, cfg)
@@ -74,6 +89,7 @@ func (p *pair) ServeCall(ctx context.Context, q *Request) {
 	case fail:
 		q.Fail(7, string(q.Args()))
 	case block:
+		p.enter()
 		<-ctx.Done()
 		q.Fail(8, ctx.Err().Error())
 	case nested:
@@ -89,6 +105,7 @@ func (p *pair) ServeCall(ctx context.Context, q *Request) {
 		}
 		respond(q, binary.LittleEndian.AppendUint32(nil, depth))
 	case gate:
+		p.enter()
 		<-p.gate
 		respond(q, q.Args())
 	}
@@ -281,9 +298,7 @@ func TestCancel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for p.running.Load() == 0 {
-				do(t.Context(), p.host, echo, nil)
-			}
+			p.await(1)
 			cancel()
 			if _, err := c.Wait(c.Ticket()); !errors.Is(err, context.Canceled) {
 				t.Fatalf("Wait: %v", err)
@@ -326,9 +341,7 @@ func TestSlotsExhausted(t *testing.T) {
 			}
 		})
 	}
-	for p.running.Load() != n {
-		time.Sleep(time.Millisecond)
-	}
+	p.await(n)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := do(ctx, p.host, echo, nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -353,9 +366,7 @@ func TestWorkersBound(t *testing.T) {
 			}
 		})
 	}
-	for p.running.Load() < 3 {
-		time.Sleep(time.Millisecond)
-	}
+	p.await(3)
 	if n := p.running.Load(); n > 4 {
 		t.Errorf("%d handlers run at a time", n)
 	}
@@ -386,9 +397,7 @@ func TestCloseFailsCallsInFlight(t *testing.T) {
 					}
 				})
 			}
-			for p.running.Load() < 10 {
-				time.Sleep(time.Millisecond)
-			}
+			p.await(10)
 			c.end(p)
 			wg.Wait()
 			close(p.gate)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	p := &pair{gate: make(chan struct{})}
+	p := &pair{gate: make(chan struct{}), entered: make(chan struct{}, 1000)}
 	workers, _ := strconv.Atoi(os.Getenv(peerEnv))
 	cfg := Config{Workers: workers}
 	if workers < 0 {
@@ -107,7 +107,7 @@ func startPeer(t testing.TB, h Handler, workers int) (*Lane, *exec.Cmd) {
 }
 
 func TestProcess(t *testing.T) {
-	p := &pair{gate: make(chan struct{})}
+	p := &pair{gate: make(chan struct{}), entered: make(chan struct{}, 1000)}
 	l, _ := startPeer(t, p, 0)
 	var wg sync.WaitGroup
 	for range 16 {
@@ -124,7 +124,7 @@ func TestProcess(t *testing.T) {
 }
 
 func TestNoWakeUpIsLost(t *testing.T) {
-	l, _ := startPeer(t, &pair{}, -1)
+	l, _ := startPeer(t, &pair{entered: make(chan struct{}, 1000)}, -1)
 	for _, callers := range []int{1, 2, 16, 100} {
 		t.Run(strconv.Itoa(callers), func(t *testing.T) {
 			var wg sync.WaitGroup
@@ -164,7 +164,7 @@ func echo64(b *testing.B, l *Lane, arg []byte) {
 }
 
 func BenchmarkProcess(b *testing.B) {
-	l, _ := startPeer(b, &pair{}, 0)
+	l, _ := startPeer(b, &pair{entered: make(chan struct{}, 1000)}, 0)
 	for _, n := range []int{64, 4096, 1 << 20} {
 		arg := pattern(n)
 		b.Run(fmt.Sprintf("rtt%d", n), func(b *testing.B) {

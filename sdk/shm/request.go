@@ -29,7 +29,8 @@ type Request struct {
 	pending atomic.Uint64 // generation and place of results not copied out yet
 
 	borrowed []*handle
-	switched bool // came over the bell
+	switched bool  // came over the bell
+	refused  error // switched: why its arguments were not read
 }
 
 func newRequest(l *Lane) *Request {
@@ -52,7 +53,7 @@ func (q *Request) begin() {
 // other side's word.
 func (q *Request) receive() error {
 	if q.switched {
-		return nil
+		return q.refused
 	}
 	l := q.lane
 	if q.sub.Kind == ring.KindInline {
