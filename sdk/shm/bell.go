@@ -184,8 +184,10 @@ func readPayload(r io.Reader, n uint32) ([]byte, error) {
 // sendCall sends a switched call.
 func (b *bell) sendCall(c *Call) error {
 	s := &c.sub
-	return b.write(frame{kind: frameCall, slot: s.Slot, method: s.Method, gen: s.Gen, contract: s.Contract,
-		pgen: s.ParentGen, parent: s.Parent, level: s.Level, timeout: s.Timeout}, c.args)
+	return b.write(frame{
+		kind: frameCall, slot: s.Slot, method: s.Method, gen: s.Gen, contract: s.Contract,
+		pgen: s.ParentGen, parent: s.Parent, level: s.Level, timeout: s.Timeout,
+	}, c.args)
 }
 
 func (b *bell) sendCancel(slot int, gen uint32) {
@@ -209,8 +211,10 @@ func (b *bell) serveCall(f frame, r io.Reader) error {
 	}
 	q := newRequest(l)
 	q.switched, q.args, q.owned, q.refused = true, payload, true, refused
-	q.sub = ring.Submission{Gen: f.gen, Contract: f.contract, Method: f.method, Slot: f.slot, Len: f.n,
-		ParentGen: f.pgen, Parent: f.parent, Level: f.level, Timeout: f.timeout}
+	q.sub = ring.Submission{
+		Gen: f.gen, Contract: f.contract, Method: f.method, Slot: f.slot, Len: f.n,
+		ParentGen: f.pgen, Parent: f.parent, Level: f.level, Timeout: f.timeout,
+	}
 	q.ctx.begin(f.timeout)
 	q.gen.Store(f.gen)
 	if !l.switched[f.slot].CompareAndSwap(nil, q) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"runtime"
 	"slices"
@@ -785,15 +784,4 @@ func TestReleaseAfterClose(t *testing.T) {
 			t.Fatal("the memory was not released")
 		}
 	}
-}
-
-// random returns a source of randomness that a failure names.
-func random(t *testing.T) *rand.Rand {
-	seed := rand.Uint64()
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("seed %d", seed)
-		}
-	})
-	return rand.New(rand.NewPCG(seed, 0))
 }
