@@ -493,9 +493,12 @@ func (a *attack) scribbleBeside() {
 		return
 	}
 	callers := startCallers(a.t, a.suite.Calls, lane, 4)
-	a.also(a.scribble)
-	for a.more() {
-		a.scribble(a.rand)
+	// A sequence word overwritten at once might keep all calls from the service.
+	if a.await("a call to be served", func() bool { return a.served.Load() > 0 }) {
+		a.also(a.scribble)
+		for a.more() {
+			a.scribble(a.rand)
+		}
 	}
 	callers.stop(a.t)
 	closeLane(a.t, lane)

@@ -612,47 +612,6 @@ func TestHostileFloodDoesNotHoldThePoller(t *testing.T) {
 	}
 }
 
-// A caller whose context ends is let go, however many nested calls its peer
-// keeps it busy with.
-//
-// Before, contexts were looked at only when there was nothing to do: a peer that
-// always had another submission ready kept the caller for as long as it liked.
-func TestHostileNestedCallsDontHoldTheCaller(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var a *attacked
-	var nestedCalls atomic.Int32
-	var over atomic.Bool
-	var parent ring.Submission
-	again := func() {
-		slot := uint8(nestedCalls.Load() % Slots)
-		a.Submit(ring.Submission{Gen: uint32(nestedCalls.Load() + 1), Slot: slot, Method: echo, Parent: parent.Slot, ParentGen: parent.Gen}, nil)
-		_ = a.Kick() // fails when the test is over
-	}
-	a = attack(t, Host, handlerFunc(func(context.Context, *Request) {
-		// In this process the attacker can use the handler to be in time.
-		if n := nestedCalls.Add(1); n == 1 {
-			cancel()
-		}
-		if !over.Load() && nestedCalls.Load() < 100_000 {
-			again()
-		}
-	}), Config{})
-	a.listen()
-	c, err := start(ctx, a.lane, echo, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parent = a.take()
-	again()
-	if _, err := finish(c, c.Ticket()); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	over.Store(true)
-	if n := nestedCalls.Load(); n >= 100_000 {
-		t.Errorf("the caller ran %d nested calls after its context had ended", n)
-	}
-}
-
 // An answer over the bell is none to a call that was made through memory and
 // given up.
 //
