@@ -471,6 +471,34 @@ func TestDrainIsRepeated(t *testing.T) {
 	}
 }
 
+// Large arguments are held up to the size of the arena that an honest peer has
+// for them; calls beyond that are refused.
+func TestHostileArgumentsAreBounded(t *testing.T) {
+	p := &pair{gate: make(chan struct{})}
+	a := attack(t, Enclave, p, Config{})
+	a.listen()
+	const calls, size, fit = 20, 50 << 10, 5
+	for slot := range uint8(calls) {
+		a.submit(ring.Submission{Gen: 1, Method: gate, Slot: slot, Kind: ring.KindArena, Len: size, Parent: ring.NoParent}, nil)
+	}
+	answered := func() (n int) {
+		for slot := range calls {
+			if a.Answered(slot, 1) {
+				n++
+			}
+		}
+		return n
+	}
+	a.until("refusals", func() bool { return answered() >= calls-fit })
+	a.until("handlers", func() bool { return p.running.Load() == fit })
+	if n := a.lane.copied.Load(); n != fit*size {
+		t.Errorf("%d bytes are held, want %d", n, fit*size)
+	}
+	close(p.gate)
+	a.until("all answers", func() bool { return answered() == calls })
+	a.until("the account", func() bool { return a.lane.copied.Load() == 0 })
+}
+
 // Large results that are never acknowledged make handlers wait, and only those
 // of their lane; an end to it is the lane's end.
 func TestHostileHostNeverAcknowledges(t *testing.T) {
