@@ -211,6 +211,8 @@ func TestHostileBusySlot(t *testing.T) {
 	p := &pair{gate: make(chan struct{})}
 	a := attack(t, Enclave, p, Config{})
 	a.listen()
+	open := sync.OnceFunc(func() { close(p.gate) })
+	t.Cleanup(open)
 	busy := ring.Submission{Gen: 7, Method: gate, Slot: 3, Len: 4, Parent: ring.NoParent}
 	a.submit(busy, []byte("gate"))
 	a.until("the handler", func() bool { return p.running.Load() == 1 })
@@ -228,7 +230,7 @@ func TestHostileBusySlot(t *testing.T) {
 	if word := binary.LittleEndian.Uint32(a.Answer(3)); word != 0 {
 		t.Errorf("generation %d of the busy slot was answered", word)
 	}
-	close(p.gate)
+	open()
 	a.until("the answer", func() bool { return a.Answered(3, 7) })
 	if string(a.Answer(3)[16:20]) != "gate" {
 		t.Errorf("answered with %q", a.Answer(3)[16:20])
@@ -477,6 +479,8 @@ func TestHostileArgumentsAreBounded(t *testing.T) {
 	p := &pair{gate: make(chan struct{})}
 	a := attack(t, Enclave, p, Config{})
 	a.listen()
+	open := sync.OnceFunc(func() { close(p.gate) })
+	t.Cleanup(open)
 	const calls, size, fit = 20, 50 << 10, 5
 	for slot := range uint8(calls) {
 		a.submit(ring.Submission{Gen: 1, Method: gate, Slot: slot, Kind: ring.KindArena, Len: size, Parent: ring.NoParent}, nil)
@@ -494,7 +498,7 @@ func TestHostileArgumentsAreBounded(t *testing.T) {
 	if n := a.lane.copied.Load(); n != fit*size {
 		t.Errorf("%d bytes are held, want %d", n, fit*size)
 	}
-	close(p.gate)
+	open()
 	a.until("all answers", func() bool { return answered() == calls })
 	a.until("the account", func() bool { return a.lane.copied.Load() == 0 })
 }
