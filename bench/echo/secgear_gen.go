@@ -34,10 +34,12 @@ func (c EchoerClient) Echo64(ctx context.Context, data [64]byte) ([64]byte, erro
 }
 
 // StartEcho64 starts Echo64 without waiting for it.
-func (c EchoerClient) StartEcho64(ctx context.Context, data [64]byte) EchoerEcho64Call {
-	p, e := call.Begin(ctx, c.to, echoerContract, 0, 64)
+func (c EchoerClient) StartEcho64(ctx context.Context, data [64]byte) (x EchoerEcho64Call) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 0, 64, &e)
 	e.Raw(data[:])
-	return EchoerEcho64Call{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoerEcho64Call is a call of Echo64 in flight.
@@ -46,8 +48,8 @@ type EchoerEcho64Call struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoerEcho64Call) Wait() (r0 [64]byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	d.Raw(r0[:])
@@ -60,10 +62,12 @@ func (c EchoerClient) Echo(ctx context.Context, data []byte) ([]byte, error) {
 }
 
 // StartEcho starts Echo without waiting for it.
-func (c EchoerClient) StartEcho(ctx context.Context, data []byte) EchoerEchoCall {
-	p, e := call.Begin(ctx, c.to, echoerContract, 1, call.SizeBytes(data))
+func (c EchoerClient) StartEcho(ctx context.Context, data []byte) (x EchoerEchoCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 1, call.SizeBytes(data), &e)
 	e.Bytes(data)
-	return EchoerEchoCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoerEchoCall is a call of Echo in flight.
@@ -72,8 +76,8 @@ type EchoerEchoCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoerEchoCall) Wait() (r0 []byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Bytes()
@@ -86,10 +90,12 @@ func (c EchoerClient) Invert(ctx context.Context, data shm.Buffer) error {
 }
 
 // StartInvert starts Invert without waiting for it.
-func (c EchoerClient) StartInvert(ctx context.Context, data shm.Buffer) EchoerInvertCall {
-	p, e := call.Begin(ctx, c.to, echoerContract, 2, 16)
+func (c EchoerClient) StartInvert(ctx context.Context, data shm.Buffer) (x EchoerInvertCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 2, 16, &e)
 	e.Buffer(data)
-	return EchoerInvertCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoerInvertCall is a call of Invert in flight.
@@ -97,8 +103,8 @@ type EchoerInvertCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x EchoerInvertCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -111,9 +117,11 @@ func (c EchoerClient) Mallocs(ctx context.Context) (uint64, error) {
 }
 
 // StartMallocs starts Mallocs without waiting for it.
-func (c EchoerClient) StartMallocs(ctx context.Context) EchoerMallocsCall {
-	p, e := call.Begin(ctx, c.to, echoerContract, 3, 0)
-	return EchoerMallocsCall{p.Start(&e)}
+func (c EchoerClient) StartMallocs(ctx context.Context) (x EchoerMallocsCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 3, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // EchoerMallocsCall is a call of Mallocs in flight.
@@ -122,8 +130,8 @@ type EchoerMallocsCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoerMallocsCall) Wait() (r0 uint64, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Uint64()
@@ -137,11 +145,13 @@ func (c EchoerClient) Pauses(ctx context.Context, n int, rest time.Duration) ([]
 }
 
 // StartPauses starts Pauses without waiting for it.
-func (c EchoerClient) StartPauses(ctx context.Context, n int, rest time.Duration) EchoerPausesCall {
-	p, e := call.Begin(ctx, c.to, echoerContract, 4, 16)
+func (c EchoerClient) StartPauses(ctx context.Context, n int, rest time.Duration) (x EchoerPausesCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 4, 16, &e)
 	e.Int(n)
 	e.Duration(rest)
-	return EchoerPausesCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoerPausesCall is a call of Pauses in flight.
@@ -150,8 +160,8 @@ type EchoerPausesCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoerPausesCall) Wait() (r0 []time.Duration, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = decodeDurationSlice(&d)
@@ -179,7 +189,8 @@ func RegisterEchoer(to call.Registrar, impl Echoer) {
 }
 
 func serveEchoerEcho64(ctx context.Context, impl Echoer, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var data [64]byte
 	d.Raw(data[:])
 	if err := d.End(); err != nil {
@@ -189,13 +200,15 @@ func serveEchoerEcho64(ctx context.Context, impl Echoer, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(64)
+	var e call.Encoder
+	q.Results(64, &e)
 	e.Raw(r0[:])
 	return q.Send(&e)
 }
 
 func serveEchoerEcho(ctx context.Context, impl Echoer, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	data := d.Bytes()
 	if err := d.End(); err != nil {
 		return err
@@ -204,13 +217,15 @@ func serveEchoerEcho(ctx context.Context, impl Echoer, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeBytes(r0))
+	var e call.Encoder
+	q.Results(call.SizeBytes(r0), &e)
 	e.Bytes(r0)
 	return q.Send(&e)
 }
 
 func serveEchoerInvert(ctx context.Context, impl Echoer, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	data := d.Buffer()
 	if err := d.End(); err != nil {
 		return err
@@ -218,12 +233,14 @@ func serveEchoerInvert(ctx context.Context, impl Echoer, q call.Request) error {
 	if err := impl.Invert(ctx, data); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveEchoerMallocs(ctx context.Context, impl Echoer, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
@@ -231,13 +248,15 @@ func serveEchoerMallocs(ctx context.Context, impl Echoer, q call.Request) error 
 	if err != nil {
 		return err
 	}
-	e := q.Results(8)
+	var e call.Encoder
+	q.Results(8, &e)
 	e.Uint64(r0)
 	return q.Send(&e)
 }
 
 func serveEchoerPauses(ctx context.Context, impl Echoer, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	n := d.Int()
 	rest := d.Duration()
 	if err := d.End(); err != nil {
@@ -247,7 +266,8 @@ func serveEchoerPauses(ctx context.Context, impl Echoer, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(4 + 8*len(r0))
+	var e call.Encoder
+	q.Results(4+8*len(r0), &e)
 	encodeDurationSlice(&e, r0)
 	return q.Send(&e)
 }

@@ -34,9 +34,11 @@ func (c VaultClient) Create(ctx context.Context) (File, Header, error) {
 }
 
 // StartCreate starts Create without waiting for it.
-func (c VaultClient) StartCreate(ctx context.Context) VaultCreateCall {
-	p, e := call.Begin(ctx, c.to, vaultContract, 0, 0)
-	return VaultCreateCall{p.Start(&e)}
+func (c VaultClient) StartCreate(ctx context.Context) (x VaultCreateCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, vaultContract, 0, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // VaultCreateCall is a call of Create in flight.
@@ -45,8 +47,8 @@ type VaultCreateCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x VaultCreateCall) Wait() (r0 File, r1 Header, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, r1, err
 	}
 	r0 = File(d.Uint64())
@@ -61,10 +63,12 @@ func (c VaultClient) Open(ctx context.Context, header Header) (File, error) {
 }
 
 // StartOpen starts Open without waiting for it.
-func (c VaultClient) StartOpen(ctx context.Context, header Header) VaultOpenCall {
-	p, e := call.Begin(ctx, c.to, vaultContract, 1, 104)
+func (c VaultClient) StartOpen(ctx context.Context, header Header) (x VaultOpenCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, vaultContract, 1, 104, &e)
 	e.Raw(header[:])
-	return VaultOpenCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // VaultOpenCall is a call of Open in flight.
@@ -73,8 +77,8 @@ type VaultOpenCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x VaultOpenCall) Wait() (r0 File, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = File(d.Uint64())
@@ -88,12 +92,14 @@ func (c VaultClient) Seal(ctx context.Context, at Chunk, plain, sealed shm.Buffe
 }
 
 // StartSeal starts Seal without waiting for it.
-func (c VaultClient) StartSeal(ctx context.Context, at Chunk, plain, sealed shm.Buffer) VaultSealCall {
-	p, e := call.Begin(ctx, c.to, vaultContract, 2, 49)
+func (c VaultClient) StartSeal(ctx context.Context, at Chunk, plain, sealed shm.Buffer) (x VaultSealCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, vaultContract, 2, 49, &e)
 	encodeChunk(&e, &at)
 	e.Buffer(plain)
 	e.Buffer(sealed)
-	return VaultSealCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // VaultSealCall is a call of Seal in flight.
@@ -101,8 +107,8 @@ type VaultSealCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x VaultSealCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -116,12 +122,14 @@ func (c VaultClient) Unseal(ctx context.Context, at Chunk, sealed, plain shm.Buf
 }
 
 // StartUnseal starts Unseal without waiting for it.
-func (c VaultClient) StartUnseal(ctx context.Context, at Chunk, sealed, plain shm.Buffer) VaultUnsealCall {
-	p, e := call.Begin(ctx, c.to, vaultContract, 3, 49)
+func (c VaultClient) StartUnseal(ctx context.Context, at Chunk, sealed, plain shm.Buffer) (x VaultUnsealCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, vaultContract, 3, 49, &e)
 	encodeChunk(&e, &at)
 	e.Buffer(sealed)
 	e.Buffer(plain)
-	return VaultUnsealCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // VaultUnsealCall is a call of Unseal in flight.
@@ -129,8 +137,8 @@ type VaultUnsealCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x VaultUnsealCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -144,10 +152,12 @@ func (c VaultClient) Finish(ctx context.Context, f File) error {
 }
 
 // StartFinish starts Finish without waiting for it.
-func (c VaultClient) StartFinish(ctx context.Context, f File) VaultFinishCall {
-	p, e := call.Begin(ctx, c.to, vaultContract, 4, 8)
+func (c VaultClient) StartFinish(ctx context.Context, f File) (x VaultFinishCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, vaultContract, 4, 8, &e)
 	e.Uint64(uint64(f))
-	return VaultFinishCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // VaultFinishCall is a call of Finish in flight.
@@ -155,8 +165,8 @@ type VaultFinishCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x VaultFinishCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -183,7 +193,8 @@ func RegisterVault(to call.Registrar, impl Vault) {
 }
 
 func serveVaultCreate(ctx context.Context, impl Vault, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
@@ -191,14 +202,16 @@ func serveVaultCreate(ctx context.Context, impl Vault, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(112)
+	var e call.Encoder
+	q.Results(112, &e)
 	e.Uint64(uint64(r0))
 	e.Raw(r1[:])
 	return q.Send(&e)
 }
 
 func serveVaultOpen(ctx context.Context, impl Vault, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var header Header
 	d.Raw(header[:])
 	if err := d.End(); err != nil {
@@ -208,13 +221,15 @@ func serveVaultOpen(ctx context.Context, impl Vault, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(8)
+	var e call.Encoder
+	q.Results(8, &e)
 	e.Uint64(uint64(r0))
 	return q.Send(&e)
 }
 
 func serveVaultSeal(ctx context.Context, impl Vault, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	plain := d.Buffer()
@@ -225,12 +240,14 @@ func serveVaultSeal(ctx context.Context, impl Vault, q call.Request) error {
 	if err := impl.Seal(ctx, at, plain, sealed); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveVaultUnseal(ctx context.Context, impl Vault, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	sealed := d.Buffer()
@@ -241,12 +258,14 @@ func serveVaultUnseal(ctx context.Context, impl Vault, q call.Request) error {
 	if err := impl.Unseal(ctx, at, sealed, plain); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveVaultFinish(ctx context.Context, impl Vault, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	f := File(d.Uint64())
 	if err := d.End(); err != nil {
 		return err
@@ -254,7 +273,8 @@ func serveVaultFinish(ctx context.Context, impl Vault, q call.Request) error {
 	if err := impl.Finish(ctx, f); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
@@ -284,11 +304,13 @@ func (c DetoursClient) SealCopy(ctx context.Context, at Chunk, plain []byte) ([]
 }
 
 // StartSealCopy starts SealCopy without waiting for it.
-func (c DetoursClient) StartSealCopy(ctx context.Context, at Chunk, plain []byte) DetoursSealCopyCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 0, 17+call.SizeBytes(plain))
+func (c DetoursClient) StartSealCopy(ctx context.Context, at Chunk, plain []byte) (x DetoursSealCopyCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 0, 17+call.SizeBytes(plain), &e)
 	encodeChunk(&e, &at)
 	e.Bytes(plain)
-	return DetoursSealCopyCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursSealCopyCall is a call of SealCopy in flight.
@@ -297,8 +319,8 @@ type DetoursSealCopyCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x DetoursSealCopyCall) Wait() (r0 []byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Bytes()
@@ -311,11 +333,13 @@ func (c DetoursClient) UnsealCopy(ctx context.Context, at Chunk, sealed []byte) 
 }
 
 // StartUnsealCopy starts UnsealCopy without waiting for it.
-func (c DetoursClient) StartUnsealCopy(ctx context.Context, at Chunk, sealed []byte) DetoursUnsealCopyCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 1, 17+call.SizeBytes(sealed))
+func (c DetoursClient) StartUnsealCopy(ctx context.Context, at Chunk, sealed []byte) (x DetoursUnsealCopyCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 1, 17+call.SizeBytes(sealed), &e)
 	encodeChunk(&e, &at)
 	e.Bytes(sealed)
-	return DetoursUnsealCopyCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursUnsealCopyCall is a call of UnsealCopy in flight.
@@ -324,8 +348,8 @@ type DetoursUnsealCopyCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x DetoursUnsealCopyCall) Wait() (r0 []byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Bytes()
@@ -338,11 +362,13 @@ func (c DetoursClient) SealSwitched(ctx context.Context, at Chunk, plain []byte)
 }
 
 // StartSealSwitched starts SealSwitched without waiting for it.
-func (c DetoursClient) StartSealSwitched(ctx context.Context, at Chunk, plain []byte) DetoursSealSwitchedCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 2, 17+call.SizeBytes(plain))
+func (c DetoursClient) StartSealSwitched(ctx context.Context, at Chunk, plain []byte) (x DetoursSealSwitchedCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 2, 17+call.SizeBytes(plain), &e)
 	encodeChunk(&e, &at)
 	e.Bytes(plain)
-	return DetoursSealSwitchedCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursSealSwitchedCall is a call of SealSwitched in flight.
@@ -351,8 +377,8 @@ type DetoursSealSwitchedCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x DetoursSealSwitchedCall) Wait() (r0 []byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Bytes()
@@ -365,11 +391,13 @@ func (c DetoursClient) UnsealSwitched(ctx context.Context, at Chunk, sealed []by
 }
 
 // StartUnsealSwitched starts UnsealSwitched without waiting for it.
-func (c DetoursClient) StartUnsealSwitched(ctx context.Context, at Chunk, sealed []byte) DetoursUnsealSwitchedCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 3, 17+call.SizeBytes(sealed))
+func (c DetoursClient) StartUnsealSwitched(ctx context.Context, at Chunk, sealed []byte) (x DetoursUnsealSwitchedCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 3, 17+call.SizeBytes(sealed), &e)
 	encodeChunk(&e, &at)
 	e.Bytes(sealed)
-	return DetoursUnsealSwitchedCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursUnsealSwitchedCall is a call of UnsealSwitched in flight.
@@ -378,8 +406,8 @@ type DetoursUnsealSwitchedCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x DetoursUnsealSwitchedCall) Wait() (r0 []byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Bytes()
@@ -392,9 +420,11 @@ func (c DetoursClient) Nothing(ctx context.Context) error {
 }
 
 // StartNothing starts Nothing without waiting for it.
-func (c DetoursClient) StartNothing(ctx context.Context) DetoursNothingCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 4, 0)
-	return DetoursNothingCall{p.Start(&e)}
+func (c DetoursClient) StartNothing(ctx context.Context) (x DetoursNothingCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 4, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursNothingCall is a call of Nothing in flight.
@@ -402,8 +432,8 @@ type DetoursNothingCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x DetoursNothingCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -415,9 +445,11 @@ func (c DetoursClient) NothingSwitched(ctx context.Context) error {
 }
 
 // StartNothingSwitched starts NothingSwitched without waiting for it.
-func (c DetoursClient) StartNothingSwitched(ctx context.Context) DetoursNothingSwitchedCall {
-	p, e := call.Begin(ctx, c.to, detoursContract, 5, 0)
-	return DetoursNothingSwitchedCall{p.Start(&e)}
+func (c DetoursClient) StartNothingSwitched(ctx context.Context) (x DetoursNothingSwitchedCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, detoursContract, 5, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // DetoursNothingSwitchedCall is a call of NothingSwitched in flight.
@@ -425,8 +457,8 @@ type DetoursNothingSwitchedCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x DetoursNothingSwitchedCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -455,7 +487,8 @@ func RegisterDetours(to call.Registrar, impl Detours) {
 }
 
 func serveDetoursSealCopy(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	plain := d.Bytes()
@@ -466,13 +499,15 @@ func serveDetoursSealCopy(ctx context.Context, impl Detours, q call.Request) err
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeBytes(r0))
+	var e call.Encoder
+	q.Results(call.SizeBytes(r0), &e)
 	e.Bytes(r0)
 	return q.Send(&e)
 }
 
 func serveDetoursUnsealCopy(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	sealed := d.Bytes()
@@ -483,13 +518,15 @@ func serveDetoursUnsealCopy(ctx context.Context, impl Detours, q call.Request) e
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeBytes(r0))
+	var e call.Encoder
+	q.Results(call.SizeBytes(r0), &e)
 	e.Bytes(r0)
 	return q.Send(&e)
 }
 
 func serveDetoursSealSwitched(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	plain := d.Bytes()
@@ -500,13 +537,15 @@ func serveDetoursSealSwitched(ctx context.Context, impl Detours, q call.Request)
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeBytes(r0))
+	var e call.Encoder
+	q.Results(call.SizeBytes(r0), &e)
 	e.Bytes(r0)
 	return q.Send(&e)
 }
 
 func serveDetoursUnsealSwitched(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var at Chunk
 	decodeChunk(&d, &at)
 	sealed := d.Bytes()
@@ -517,32 +556,37 @@ func serveDetoursUnsealSwitched(ctx context.Context, impl Detours, q call.Reques
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeBytes(r0))
+	var e call.Encoder
+	q.Results(call.SizeBytes(r0), &e)
 	e.Bytes(r0)
 	return q.Send(&e)
 }
 
 func serveDetoursNothing(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
 	if err := impl.Nothing(ctx); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveDetoursNothingSwitched(ctx context.Context, impl Detours, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
 	if err := impl.NothingSwitched(ctx); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 

@@ -52,71 +52,82 @@ type Service struct {
 	Dispatch func(ctx context.Context, method uint16, q Request) error
 }
 
-// Pending is a call in flight. It is waited for exactly once.
+// Pending is a call in flight. It is waited for exactly once. It has four words,
+// which is what the compiler keeps in registers: a larger value is copied by
+// loads that span several fresh stores, and these wait until the processor has
+// got rid of all stores before them, the call's own among them.
 type Pending struct {
 	call     *shm.Call
-	ticket   uint32
-	method   uint16
 	contract *Contract
-	err      error
+	use      uint64 // ticket<<16 | method
+	failed   *error // why there is nothing to wait for
 }
 
-// Begin starts building a call whose arguments take size bytes. When every
-// slot of the lane is taken it waits, bounded by ctx. An error is kept for
-// Wait.
-func Begin(ctx context.Context, to Caller, c *Contract, method uint16, size int) (Pending, Encoder) {
-	p := Pending{contract: c, method: method}
+func (p *Pending) method() uint16 { return uint16(p.use) }
+func (p *Pending) ticket() uint32 { return uint32(p.use >> 16) }
+
+// Begin starts building a call whose arguments take size bytes and which e is
+// to encode; Start follows. When every slot of the lane is taken it waits,
+// bounded by ctx. An error is kept for Wait.
+func (p *Pending) Begin(ctx context.Context, to Caller, c *Contract, method uint16, size int, e *Encoder) {
+	p.contract, p.use = c, uint64(method)
 	lane, err := to.Lane(ctx, c)
 	if err != nil {
-		p.err = p.wrap(err)
-		return p, Encoder{}
+		p.fail(err)
+		return
 	}
 	p.call, err = lane.Begin(ctx, c.ID, method, c.Methods[method].Switched, size)
 	if err != nil {
-		p.err = p.wrap(err)
-		return p, Encoder{}
+		p.fail(err)
+		return
 	}
-	p.ticket = p.call.Ticket()
-	return p, Encoder{buf: p.call.Args(), to: p.call}
+	p.use |= uint64(p.call.Ticket()) << 16
+	e.buf, e.to = p.call.Args(), p.call
 }
 
 // wrap names the call that err happened to.
 func (p *Pending) wrap(err error) error {
-	return fmt.Errorf("%s.%s: %w", p.contract.Name, p.contract.method(p.method), err)
+	return fmt.Errorf("%s.%s: %w", p.contract.Name, p.contract.method(p.method()), err)
+}
+
+// fail ends the call before it was sent.
+func (p *Pending) fail(err error) {
+	err = p.wrap(err)
+	p.call, p.failed = nil, &err
 }
 
 // Start sends the call.
-func (p Pending) Start(e *Encoder) Pending {
-	if p.err != nil {
-		return p
+func (p *Pending) Start(e *Encoder) {
+	if p.failed != nil {
+		return
 	}
 	if err := e.End(); err != nil {
 		p.call.Abort()
-		p.call, p.err = nil, p.wrap(err)
-		return p
+		p.fail(err)
+		return
 	}
 	if err := p.call.Start(); err != nil {
-		p.call, p.err = nil, p.wrap(err)
+		p.fail(err)
 	}
-	return p
 }
 
-// Wait waits for the answer. After a nil error, End must follow.
-func (p *Pending) Wait() (Decoder, error) {
-	if p.err != nil {
-		return Decoder{}, p.err
+// Wait waits for the answer, which d is to decode. After a nil error, End must
+// follow.
+func (p *Pending) Wait(d *Decoder) error {
+	if p.failed != nil {
+		return *p.failed
 	}
-	a, err := p.call.Wait(p.ticket)
+	a, err := p.call.Wait(p.ticket())
 	if err != nil {
-		p.err = p.wrap(err)
-		return Decoder{}, p.err
+		return p.wrap(err)
 	}
 	if a.Status != statusOK {
-		p.err = remote(p.contract, p.method, a.Status, a.Payload)
+		err := remote(p.contract, p.method(), a.Status, a.Payload)
 		p.call.End()
-		return Decoder{}, p.err
+		return err
 	}
-	return Decoder{buf: a.Payload, owned: a.Owned, from: p.call}, nil
+	d.buf, d.owned, d.from = a.Payload, a.Owned, p.call
+	return nil
 }
 
 // End gives back what the call held and returns the fault met in decoding its

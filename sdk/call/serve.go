@@ -14,15 +14,15 @@ import (
 // Request is a call being handled.
 type Request struct{ in *shm.Request }
 
-// Args returns the decoder of the arguments.
-func (q Request) Args() Decoder {
-	return Decoder{buf: q.in.Args(), owned: q.in.Owned(), from: q.in}
+// Args has d decode the arguments.
+func (q Request) Args(d *Decoder) {
+	d.buf, d.owned, d.from = q.in.Args(), q.in.Owned(), q.in
 }
 
-// Results makes room for results of size bytes.
-func (q Request) Results(size int) Encoder {
-	buf, err := q.in.Results(size)
-	return Encoder{buf: buf, err: err, to: q.in}
+// Results makes room for results of size bytes, which e is to encode.
+func (q Request) Results(size int, e *Encoder) {
+	e.buf, e.err = q.in.Results(size)
+	e.to = q.in
 }
 
 // Send hands the results to the lane, which publishes them when Dispatch has

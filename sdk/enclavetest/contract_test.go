@@ -15,11 +15,13 @@ var (
 
 // do calls the method of c with the given number.
 func do(ctx context.Context, to call.Caller, c *call.Contract, method uint16, text string) (string, error) {
-	p, enc := call.Begin(ctx, to, c, method, call.SizeString(text))
+	var p call.Pending
+	var enc call.Encoder
+	p.Begin(ctx, to, c, method, call.SizeString(text), &enc)
 	enc.String(text)
-	p = p.Start(&enc)
-	dec, err := p.Wait()
-	if err != nil {
+	p.Start(&enc)
+	var dec call.Decoder
+	if err := p.Wait(&dec); err != nil {
 		return "", err
 	}
 	out := dec.String()
@@ -29,7 +31,8 @@ func do(ctx context.Context, to call.Caller, c *call.Contract, method uint16, te
 // serve offers f as both methods of c.
 func serve(r call.Registrar, c *call.Contract, f func(context.Context, string) (string, error)) {
 	r.Register(call.Service{Contract: c, Dispatch: func(ctx context.Context, _ uint16, q call.Request) error {
-		dec := q.Args()
+		var dec call.Decoder
+		q.Args(&dec)
 		text := dec.String()
 		if err := dec.End(); err != nil {
 			return err
@@ -38,7 +41,8 @@ func serve(r call.Registrar, c *call.Contract, f func(context.Context, string) (
 		if err != nil {
 			return err
 		}
-		enc := q.Results(call.SizeString(out))
+		var enc call.Encoder
+		q.Results(call.SizeString(out), &enc)
 		enc.String(out)
 		return q.Send(&enc)
 	}})

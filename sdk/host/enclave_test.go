@@ -19,9 +19,11 @@ var contract = &call.Contract{Name: "test.C", ID: 7, Methods: []call.Method{{Nam
 
 // begin starts a call without arguments.
 func begin(ctx context.Context, e *Enclave, method uint16) *call.Pending {
-	p, enc := call.Begin(ctx, e, contract, method, 0)
-	p = p.Start(&enc)
-	return &p
+	p := new(call.Pending)
+	var enc call.Encoder
+	p.Begin(ctx, e, contract, method, 0, &enc)
+	p.Start(&enc)
+	return p
 }
 
 // readyThen is an enclave that becomes ready and then does something.
@@ -66,7 +68,7 @@ func TestDeath(t *testing.T) {
 			}
 			close(proceed)
 			for i, p := range flying {
-				_, err := p.Wait()
+				err := p.Wait(new(call.Decoder))
 				if !errors.Is(err, tee.ErrLost) || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("call %d in flight: %v, want %q", i, err, tt.want)
 				}
@@ -75,7 +77,7 @@ func TestDeath(t *testing.T) {
 			if err := e.Err(); !errors.Is(err, tee.ErrLost) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Err: %v", err)
 			}
-			if _, err := begin(t.Context(), e, 0).Wait(); !errors.Is(err, tee.ErrLost) || !strings.Contains(err.Error(), tt.want) {
+			if err := begin(t.Context(), e, 0).Wait(new(call.Decoder)); !errors.Is(err, tee.ErrLost) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("call after death: %v", err)
 			}
 			if err := e.Close(); err != nil {
@@ -109,7 +111,7 @@ func TestCloseHostile(t *testing.T) {
 			if err := e.Close(); err != nil {
 				t.Errorf("closing: %v", err)
 			}
-			if _, err := p.Wait(); !errors.Is(err, tee.ErrClosed) {
+			if err := p.Wait(new(call.Decoder)); !errors.Is(err, tee.ErrClosed) {
 				t.Errorf("call in flight: %v", err)
 			}
 			if err := e.Err(); err != nil {

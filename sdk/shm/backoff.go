@@ -37,7 +37,7 @@ func (b *backoff) budget() time.Duration {
 
 // paid notes that what was waited for came during the spin, after d.
 func (b *backoff) paid(d time.Duration) {
-	if d > shortSpin/2 && b.fails.Load() != 0 {
+	if b.fails.Load() != 0 {
 		b.fails.Store(0)
 	}
 }

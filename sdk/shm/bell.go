@@ -119,7 +119,6 @@ func parseFrame(h *[bellHeader]byte) frame {
 
 // read serves the frames that come until the stream ends, and with it the lane.
 func (b *bell) read() {
-	defer b.lane.wg.Done()
 	r := bufio.NewReaderSize(b.conn, 16<<10)
 	for {
 		var h [bellHeader]byte

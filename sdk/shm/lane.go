@@ -58,7 +58,8 @@ type Lane struct {
 	closed    atomic.Bool
 	done      chan struct{}
 	err       error // set before done is closed
-	wg        sync.WaitGroup
+	spawning  sync.Mutex
+	wg        sync.WaitGroup // grows under spawning and before closed
 }
 
 // region keeps the shared memory mapped as long as anything refers to it.
@@ -83,8 +84,7 @@ func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 		}
 		l.startWorker()
 	}
-	l.wg.Add(1)
-	go l.bell.read()
+	l.spawn(l.bell.read)
 	return l, nil
 }
 
@@ -132,11 +132,25 @@ func (l *Lane) Close() error {
 // returned. It must not be called from a handler.
 func (l *Lane) Join() { l.wg.Wait() }
 
+// spawn runs f on a goroutine that Join waits for; false on a lane that has
+// ended.
+func (l *Lane) spawn(f func()) bool {
+	l.spawning.Lock()
+	defer l.spawning.Unlock()
+	if l.closed.Load() {
+		return false
+	}
+	l.wg.Go(f)
+	return true
+}
+
 // fail ends the lane because of err.
 func (l *Lane) fail(err error) {
 	l.closeOnce.Do(func() {
 		l.err = err
+		l.spawning.Lock()
 		l.closed.Store(true)
+		l.spawning.Unlock()
 		close(l.done)
 		l.bell.close()
 		l.wakeSelf()

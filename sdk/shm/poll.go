@@ -151,7 +151,7 @@ func (w *watch) wait(own *atomic.Uint32, gen uint32, many bool) {
 		ring.Spin(own, gen, in, published, w.pauses)
 		w.pauses = morePauses
 	}
-	if own.Load() == gen {
+	if own.Load() == gen || in.Load() == published {
 		return
 	}
 	now := time.Now()

@@ -18,17 +18,20 @@ import (
 // help when that one is busy.
 const maxIdle = 2
 
-// startWorker starts a goroutine that serves calls.
-func (l *Lane) startWorker() {
+// startWorker starts a goroutine that serves calls; false on a lane that has
+// ended.
+func (l *Lane) startWorker() bool {
 	l.workers.Add(1)
-	l.wg.Add(1)
-	go l.work()
+	if l.spawn(l.work) {
+		return true
+	}
+	l.workers.Add(-1)
+	return false
 }
 
 // work is an idle worker: it polls unless somebody else does, and sleeps when
 // nothing comes.
 func (l *Lane) work() {
-	defer l.wg.Done()
 	defer l.workers.Add(-1)
 	served := false
 	nap := l.cfg.nap
@@ -94,8 +97,7 @@ func (l *Lane) relieved() bool {
 	if int(l.workers.Load()) > l.cfg.Workers {
 		return false
 	}
-	l.startWorker()
-	return true
+	return l.startWorker()
 }
 
 // pollServe polls for calls, as an idle worker that holds the poll lock, which
@@ -259,9 +261,7 @@ func (l *Lane) route(q *Request) {
 		l.wakeSelf()
 		return
 	}
-	l.wg.Add(1)
-	go func() {
-		defer l.wg.Done()
+	started := l.spawn(func() {
 		defer l.workers.Add(-1)
 		for q != nil {
 			l.execute(q)
@@ -271,7 +271,10 @@ func (l *Lane) route(q *Request) {
 			}
 			q = l.queue.pop()
 		}
-	}()
+	})
+	if !started { // nobody waits for its answer any more
+		l.workers.Add(-1)
+	}
 }
 
 // execute runs q's handler and publishes its answer. What follows it is a full

@@ -23,7 +23,8 @@ func setup(e *enclave.Enclave) error {
 	}
 	e.Log().Info("echo is here", "tee", e.TEE())
 	e.Register(call.Service{Contract: contract, Dispatch: func(ctx context.Context, _ uint16, q call.Request) error {
-		dec := q.Args()
+		var dec call.Decoder
+		q.Args(&dec)
 		text := dec.String()
 		if err := dec.End(); err != nil {
 			return err
@@ -32,7 +33,8 @@ func setup(e *enclave.Enclave) error {
 		if err != nil {
 			return err
 		}
-		enc := q.Results(call.SizeBytes(out))
+		var enc call.Encoder
+		q.Results(call.SizeBytes(out), &enc)
 		enc.Bytes(out)
 		return q.Send(&enc)
 	}})

@@ -236,11 +236,13 @@ func TestStart(t *testing.T) {
 // nothing is read or written out of bounds.
 func TestChanged(t *testing.T) {
 	host, _ := connect(t)
-	p, e := call.Begin(t.Context(), host, echoContract, 2, 10)
+	var p call.Pending
+	var e call.Encoder
+	p.Begin(t.Context(), host, echoContract, 2, 10, &e)
 	all := sample()
 	encodeAll(&e, &all)
-	pending := p.Start(&e)
-	if _, err := pending.Wait(); !errors.Is(err, call.ErrMessage) {
+	p.Start(&e)
+	if err := p.Wait(new(call.Decoder)); !errors.Is(err, call.ErrMessage) {
 		t.Errorf("got %v", err)
 	}
 }

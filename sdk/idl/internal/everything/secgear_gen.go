@@ -39,8 +39,9 @@ func (c EchoClient) Scalars(ctx context.Context, b bool, i int, i8 int8, i16 int
 }
 
 // StartScalars starts Scalars without waiting for it.
-func (c EchoClient) StartScalars(ctx context.Context, b bool, i int, i8 int8, i16 int16, i32 int32, i64 int64, u uint, u8 uint8, u16 uint16, u32 uint32, u64 uint64, f32 float32, f64 float64, s string, bytes []byte, t time.Time, d time.Duration) EchoScalarsCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 0, 79+call.SizeString(s)+call.SizeBytes(bytes))
+func (c EchoClient) StartScalars(ctx context.Context, b bool, i int, i8 int8, i16 int16, i32 int32, i64 int64, u uint, u8 uint8, u16 uint16, u32 uint32, u64 uint64, f32 float32, f64 float64, s string, bytes []byte, t time.Time, d time.Duration) (x EchoScalarsCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 0, 79+call.SizeString(s)+call.SizeBytes(bytes), &e)
 	e.Bool(b)
 	e.Int(i)
 	e.Int8(i8)
@@ -58,7 +59,8 @@ func (c EchoClient) StartScalars(ctx context.Context, b bool, i int, i8 int8, i1
 	e.Bytes(bytes)
 	e.Time(t)
 	e.Duration(d)
-	return EchoScalarsCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoScalarsCall is a call of Scalars in flight.
@@ -67,8 +69,8 @@ type EchoScalarsCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoScalarsCall) Wait() (r0 bool, r1 int, r2 int8, r3 int16, r4 int32, r5 int64, r6 uint, r7 uint8, r8 uint16, r9 uint32, r10 uint64, r11 float32, r12 float64, r13 string, r14 []byte, r15 time.Time, r16 time.Duration, err error) {
-	d1, err := x.p.Wait()
-	if err != nil {
+	var d1 call.Decoder
+	if err := x.p.Wait(&d1); err != nil {
 		return r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, r13, r14, r15, r16, err
 	}
 	r0 = d1.Bool()
@@ -97,15 +99,17 @@ func (c EchoClient) Fixed(ctx context.Context, id uint64, digest Digest, at Poin
 }
 
 // StartFixed starts Fixed without waiting for it.
-func (c EchoClient) StartFixed(ctx context.Context, id uint64, digest Digest, at Point, path [3]Point, when time.Time, key [64]byte) EchoFixedCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 1, 148)
+func (c EchoClient) StartFixed(ctx context.Context, id uint64, digest Digest, at Point, path [3]Point, when time.Time, key [64]byte) (x EchoFixedCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 1, 148, &e)
 	e.Uint64(id)
 	e.Raw(digest[:])
 	encodePoint(&e, &at)
 	encodePointArray3(&e, &path)
 	e.Time(when)
 	e.Raw(key[:])
-	return EchoFixedCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoFixedCall is a call of Fixed in flight.
@@ -114,8 +118,8 @@ type EchoFixedCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoFixedCall) Wait() (r0 Point, r1 Digest, r2 [64]byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, r1, r2, err
 	}
 	decodePoint(&d, &r0)
@@ -130,10 +134,12 @@ func (c EchoClient) All(ctx context.Context, all All) (All, error) {
 }
 
 // StartAll starts All without waiting for it.
-func (c EchoClient) StartAll(ctx context.Context, all All) EchoAllCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 2, sizeAll(&all))
+func (c EchoClient) StartAll(ctx context.Context, all All) (x EchoAllCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 2, sizeAll(&all), &e)
 	encodeAll(&e, &all)
-	return EchoAllCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoAllCall is a call of All in flight.
@@ -142,8 +148,8 @@ type EchoAllCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoAllCall) Wait() (r0 All, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	decodeAll(&d, &r0)
@@ -156,12 +162,14 @@ func (c EchoClient) Pointers(ctx context.Context, all *All, point *Point, empty 
 }
 
 // StartPointers starts Pointers without waiting for it.
-func (c EchoClient) StartPointers(ctx context.Context, all *All, point *Point, empty *Empty) EchoPointersCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 3, sizeAllPointer(all)+sizePointPointer(point)+sizeEmptyPointer(empty))
+func (c EchoClient) StartPointers(ctx context.Context, all *All, point *Point, empty *Empty) (x EchoPointersCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 3, sizeAllPointer(all)+sizePointPointer(point)+sizeEmptyPointer(empty), &e)
 	encodeAllPointer(&e, all)
 	encodePointPointer(&e, point)
 	encodeEmptyPointer(&e, empty)
-	return EchoPointersCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoPointersCall is a call of Pointers in flight.
@@ -170,8 +178,8 @@ type EchoPointersCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoPointersCall) Wait() (r0 *All, r1 *Point, r2 *Empty, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, r1, r2, err
 	}
 	r0 = decodeAllPointer(&d)
@@ -186,8 +194,9 @@ func (c EchoClient) Collections(ctx context.Context, names []string, matrix [][]
 }
 
 // StartCollections starts Collections without waiting for it.
-func (c EchoClient) StartCollections(ctx context.Context, names []string, matrix [][]float64, texts [2]string, arrays [2][2]Point, points []*Point, byName map[string]All, byNumber map[int8]bool, set map[Level]struct{}, nested map[uint16]map[string][]byte) EchoCollectionsCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 4, 40+sizeStringSlice(names)+sizeFloat64SliceSlice(matrix)+sizeStringArray2(&texts)+sizePointPointerSlice(points)+sizeStringAllMap(byName)+2*len(byNumber)+8*len(set)+sizeUint16StringBytesMapMap(nested))
+func (c EchoClient) StartCollections(ctx context.Context, names []string, matrix [][]float64, texts [2]string, arrays [2][2]Point, points []*Point, byName map[string]All, byNumber map[int8]bool, set map[Level]struct{}, nested map[uint16]map[string][]byte) (x EchoCollectionsCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 4, 40+sizeStringSlice(names)+sizeFloat64SliceSlice(matrix)+sizeStringArray2(&texts)+sizePointPointerSlice(points)+sizeStringAllMap(byName)+2*len(byNumber)+8*len(set)+sizeUint16StringBytesMapMap(nested), &e)
 	encodeStringSlice(&e, names)
 	encodeFloat64SliceSlice(&e, matrix)
 	encodeStringArray2(&e, &texts)
@@ -197,7 +206,8 @@ func (c EchoClient) StartCollections(ctx context.Context, names []string, matrix
 	encodeInt8BoolMap(&e, byNumber)
 	encodeLevelStructMap(&e, set)
 	encodeUint16StringBytesMapMap(&e, nested)
-	return EchoCollectionsCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoCollectionsCall is a call of Collections in flight.
@@ -206,8 +216,8 @@ type EchoCollectionsCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoCollectionsCall) Wait() (r0 []string, r1 [][]float64, r2 [2]string, r3 [2][2]Point, r4 []*Point, r5 map[string]All, r6 map[int8]bool, r7 map[Level]struct{}, r8 map[uint16]map[string][]byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, r1, r2, r3, r4, r5, r6, r7, r8, err
 	}
 	r0 = decodeStringSlice(&d)
@@ -228,9 +238,11 @@ func (c EchoClient) Nothing(ctx context.Context) error {
 }
 
 // StartNothing starts Nothing without waiting for it.
-func (c EchoClient) StartNothing(ctx context.Context) EchoNothingCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 5, 0)
-	return EchoNothingCall{p.Start(&e)}
+func (c EchoClient) StartNothing(ctx context.Context) (x EchoNothingCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 5, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // EchoNothingCall is a call of Nothing in flight.
@@ -238,8 +250,8 @@ type EchoNothingCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x EchoNothingCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -251,11 +263,13 @@ func (c EchoClient) Hashes(ctx context.Context, sum [32]byte, of Label) (sums []
 }
 
 // StartHashes starts Hashes without waiting for it.
-func (c EchoClient) StartHashes(ctx context.Context, sum [32]byte, of Label) EchoHashesCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 6, 32+call.SizeString(string(of)))
+func (c EchoClient) StartHashes(ctx context.Context, sum [32]byte, of Label) (x EchoHashesCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 6, 32+call.SizeString(string(of)), &e)
 	e.Raw(sum[:])
 	e.String(string(of))
-	return EchoHashesCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoHashesCall is a call of Hashes in flight.
@@ -264,8 +278,8 @@ type EchoHashesCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoHashesCall) Wait() (sums [][32]byte, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return sums, err
 	}
 	sums = decodeUint8Array32Slice(&d)
@@ -278,11 +292,13 @@ func (c EchoClient) Buffers(ctx context.Context, in shm.Buffer, frame Frame) (ou
 }
 
 // StartBuffers starts Buffers without waiting for it.
-func (c EchoClient) StartBuffers(ctx context.Context, in shm.Buffer, frame Frame) EchoBuffersCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 7, 56)
+func (c EchoClient) StartBuffers(ctx context.Context, in shm.Buffer, frame Frame) (x EchoBuffersCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 7, 56, &e)
 	e.Buffer(in)
 	encodeFrame(&e, &frame)
-	return EchoBuffersCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoBuffersCall is a call of Buffers in flight.
@@ -291,8 +307,8 @@ type EchoBuffersCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x EchoBuffersCall) Wait() (out shm.Buffer, back *Frame, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return out, back, err
 	}
 	out = d.Buffer()
@@ -306,10 +322,12 @@ func (c EchoClient) Fail(ctx context.Context, number int) error {
 }
 
 // StartFail starts Fail without waiting for it.
-func (c EchoClient) StartFail(ctx context.Context, number int) EchoFailCall {
-	p, e := call.Begin(ctx, c.to, echoContract, 8, 8)
+func (c EchoClient) StartFail(ctx context.Context, number int) (x EchoFailCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoContract, 8, 8, &e)
 	e.Int(number)
-	return EchoFailCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // EchoFailCall is a call of Fail in flight.
@@ -317,8 +335,8 @@ type EchoFailCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x EchoFailCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -353,7 +371,8 @@ func RegisterEcho(to call.Registrar, impl Echo) {
 }
 
 func serveEchoScalars(ctx context.Context, impl Echo, q call.Request) error {
-	d1 := q.Args()
+	var d1 call.Decoder
+	q.Args(&d1)
 	b := d1.Bool()
 	i := d1.Int()
 	i8 := d1.Int8()
@@ -378,7 +397,8 @@ func serveEchoScalars(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(79 + call.SizeString(r13) + call.SizeBytes(r14))
+	var e call.Encoder
+	q.Results(79+call.SizeString(r13)+call.SizeBytes(r14), &e)
 	e.Bool(r0)
 	e.Int(r1)
 	e.Int8(r2)
@@ -400,7 +420,8 @@ func serveEchoScalars(ctx context.Context, impl Echo, q call.Request) error {
 }
 
 func serveEchoFixed(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	id := d.Uint64()
 	var digest Digest
 	d.Raw(digest[:])
@@ -418,7 +439,8 @@ func serveEchoFixed(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(104)
+	var e call.Encoder
+	q.Results(104, &e)
 	encodePoint(&e, &r0)
 	e.Raw(r1[:])
 	e.Raw(r2[:])
@@ -426,7 +448,8 @@ func serveEchoFixed(ctx context.Context, impl Echo, q call.Request) error {
 }
 
 func serveEchoAll(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var all All
 	decodeAll(&d, &all)
 	if err := d.End(); err != nil {
@@ -436,13 +459,15 @@ func serveEchoAll(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(sizeAll(&r0))
+	var e call.Encoder
+	q.Results(sizeAll(&r0), &e)
 	encodeAll(&e, &r0)
 	return q.Send(&e)
 }
 
 func serveEchoPointers(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	all := decodeAllPointer(&d)
 	point := decodePointPointer(&d)
 	empty := decodeEmptyPointer(&d)
@@ -453,7 +478,8 @@ func serveEchoPointers(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(sizeAllPointer(r0) + sizePointPointer(r1) + sizeEmptyPointer(r2))
+	var e call.Encoder
+	q.Results(sizeAllPointer(r0)+sizePointPointer(r1)+sizeEmptyPointer(r2), &e)
 	encodeAllPointer(&e, r0)
 	encodePointPointer(&e, r1)
 	encodeEmptyPointer(&e, r2)
@@ -461,7 +487,8 @@ func serveEchoPointers(ctx context.Context, impl Echo, q call.Request) error {
 }
 
 func serveEchoCollections(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	names := decodeStringSlice(&d)
 	matrix := decodeFloat64SliceSlice(&d)
 	var texts [2]string
@@ -480,7 +507,8 @@ func serveEchoCollections(ctx context.Context, impl Echo, q call.Request) error 
 	if err != nil {
 		return err
 	}
-	e := q.Results(40 + sizeStringSlice(r0) + sizeFloat64SliceSlice(r1) + sizeStringArray2(&r2) + sizePointPointerSlice(r4) + sizeStringAllMap(r5) + 2*len(r6) + 8*len(r7) + sizeUint16StringBytesMapMap(r8))
+	var e call.Encoder
+	q.Results(40+sizeStringSlice(r0)+sizeFloat64SliceSlice(r1)+sizeStringArray2(&r2)+sizePointPointerSlice(r4)+sizeStringAllMap(r5)+2*len(r6)+8*len(r7)+sizeUint16StringBytesMapMap(r8), &e)
 	encodeStringSlice(&e, r0)
 	encodeFloat64SliceSlice(&e, r1)
 	encodeStringArray2(&e, &r2)
@@ -494,19 +522,22 @@ func serveEchoCollections(ctx context.Context, impl Echo, q call.Request) error 
 }
 
 func serveEchoNothing(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
 	if err := impl.Nothing(ctx); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveEchoHashes(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var sum [32]byte
 	d.Raw(sum[:])
 	of := Label(d.String())
@@ -517,13 +548,15 @@ func serveEchoHashes(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(4 + 32*len(sums))
+	var e call.Encoder
+	q.Results(4+32*len(sums), &e)
 	encodeUint8Array32Slice(&e, sums)
 	return q.Send(&e)
 }
 
 func serveEchoBuffers(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	in := d.Buffer()
 	var frame Frame
 	decodeFrame(&d, &frame)
@@ -534,14 +567,16 @@ func serveEchoBuffers(ctx context.Context, impl Echo, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(16 + sizeFramePointer(back))
+	var e call.Encoder
+	q.Results(16+sizeFramePointer(back), &e)
 	e.Buffer(out)
 	encodeFramePointer(&e, back)
 	return q.Send(&e)
 }
 
 func serveEchoFail(ctx context.Context, impl Echo, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	number := d.Int()
 	if err := d.End(); err != nil {
 		return err
@@ -549,7 +584,8 @@ func serveEchoFail(ctx context.Context, impl Echo, q call.Request) error {
 	if err := impl.Fail(ctx, number); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
@@ -577,8 +613,9 @@ func (c1 NamesClient) Locals(ctx context.Context, c, d, e, p, q, x int, impl str
 }
 
 // StartLocals starts Locals without waiting for it.
-func (c1 NamesClient) StartLocals(ctx context.Context, c, d, e, p, q, x int, impl string, err bool) NamesLocalsCall {
-	p1, e1 := call.Begin(ctx, c1.to, namesContract, 0, 49+call.SizeString(impl))
+func (c1 NamesClient) StartLocals(ctx context.Context, c, d, e, p, q, x int, impl string, err bool) (x1 NamesLocalsCall) {
+	var e1 call.Encoder
+	x1.p.Begin(ctx, c1.to, namesContract, 0, 49+call.SizeString(impl), &e1)
 	e1.Int(c)
 	e1.Int(d)
 	e1.Int(e)
@@ -587,7 +624,8 @@ func (c1 NamesClient) StartLocals(ctx context.Context, c, d, e, p, q, x int, imp
 	e1.Int(x)
 	e1.String(impl)
 	e1.Bool(err)
-	return NamesLocalsCall{p1.Start(&e1)}
+	x1.p.Start(&e1)
+	return x1
 }
 
 // NamesLocalsCall is a call of Locals in flight.
@@ -596,8 +634,8 @@ type NamesLocalsCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x1 NamesLocalsCall) Wait() (r0, r1, r2, r3, r4, r5 int, r6 string, r7 bool, err1 error) {
-	d1, err1 := x1.p.Wait()
-	if err1 != nil {
+	var d1 call.Decoder
+	if err1 := x1.p.Wait(&d1); err1 != nil {
 		return r0, r1, r2, r3, r4, r5, r6, r7, err1
 	}
 	r0 = d1.Int()
@@ -617,8 +655,9 @@ func (c NamesClient) Types(ctx context.Context, lenArg, stringArg, int8Arg uint8
 }
 
 // StartTypes starts Types without waiting for it.
-func (c NamesClient) StartTypes(ctx context.Context, lenArg, stringArg, int8Arg uint8, callArg, contextArg, timeArg []string, PointArg Point) NamesTypesCall {
-	p, e := call.Begin(ctx, c.to, namesContract, 1, 11+sizeStringSlice(callArg)+sizeStringSlice(contextArg)+sizeStringSlice(timeArg))
+func (c NamesClient) StartTypes(ctx context.Context, lenArg, stringArg, int8Arg uint8, callArg, contextArg, timeArg []string, PointArg Point) (x NamesTypesCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, namesContract, 1, 11+sizeStringSlice(callArg)+sizeStringSlice(contextArg)+sizeStringSlice(timeArg), &e)
 	e.Uint8(lenArg)
 	e.Uint8(stringArg)
 	e.Uint8(int8Arg)
@@ -626,7 +665,8 @@ func (c NamesClient) StartTypes(ctx context.Context, lenArg, stringArg, int8Arg 
 	encodeStringSlice(&e, contextArg)
 	encodeStringSlice(&e, timeArg)
 	encodePoint(&e, &PointArg)
-	return NamesTypesCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // NamesTypesCall is a call of Types in flight.
@@ -635,8 +675,8 @@ type NamesTypesCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x NamesTypesCall) Wait() (shmResult, uint8Result int, EchoClientResult []Point, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return shmResult, uint8Result, EchoClientResult, err
 	}
 	shmResult = d.Int()
@@ -651,12 +691,14 @@ func (c NamesClient) Blank(ctx context.Context, a01 int, a1, a0 string) (r0 stri
 }
 
 // StartBlank starts Blank without waiting for it.
-func (c NamesClient) StartBlank(ctx context.Context, a01 int, a1, a0 string) NamesBlankCall {
-	p, e := call.Begin(ctx, c.to, namesContract, 2, 8+call.SizeString(a1)+call.SizeString(a0))
+func (c NamesClient) StartBlank(ctx context.Context, a01 int, a1, a0 string) (x NamesBlankCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, namesContract, 2, 8+call.SizeString(a1)+call.SizeString(a0), &e)
 	e.Int(a01)
 	e.String(a1)
 	e.String(a0)
-	return NamesBlankCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // NamesBlankCall is a call of Blank in flight.
@@ -665,8 +707,8 @@ type NamesBlankCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x NamesBlankCall) Wait() (r0 string, r int, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, r, err
 	}
 	r0 = d.String()
@@ -680,11 +722,13 @@ func (c1 NamesClient) Results(ctx context.Context, a0 int, a1 string) (err int, 
 }
 
 // StartResults starts Results without waiting for it.
-func (c1 NamesClient) StartResults(ctx context.Context, a0 int, a1 string) NamesResultsCall {
-	p, e := call.Begin(ctx, c1.to, namesContract, 3, 8+call.SizeString(a1))
+func (c1 NamesClient) StartResults(ctx context.Context, a0 int, a1 string) (x1 NamesResultsCall) {
+	var e call.Encoder
+	x1.p.Begin(ctx, c1.to, namesContract, 3, 8+call.SizeString(a1), &e)
 	e.Int(a0)
 	e.String(a1)
-	return NamesResultsCall{p.Start(&e)}
+	x1.p.Start(&e)
+	return x1
 }
 
 // NamesResultsCall is a call of Results in flight.
@@ -693,8 +737,8 @@ type NamesResultsCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x1 NamesResultsCall) Wait() (err int, d, x string, c Point, err1 error) {
-	d1, err1 := x1.p.Wait()
-	if err1 != nil {
+	var d1 call.Decoder
+	if err1 := x1.p.Wait(&d1); err1 != nil {
 		return err, d, x, c, err1
 	}
 	err = d1.Int()
@@ -723,7 +767,8 @@ func RegisterNames(to call.Registrar, impl Names) {
 }
 
 func serveNamesLocals(ctx context.Context, impl1 Names, q1 call.Request) error {
-	d1 := q1.Args()
+	var d1 call.Decoder
+	q1.Args(&d1)
 	c := d1.Int()
 	d := d1.Int()
 	e := d1.Int()
@@ -739,7 +784,8 @@ func serveNamesLocals(ctx context.Context, impl1 Names, q1 call.Request) error {
 	if err1 != nil {
 		return err1
 	}
-	e1 := q1.Results(49 + call.SizeString(r6))
+	var e1 call.Encoder
+	q1.Results(49+call.SizeString(r6), &e1)
 	e1.Int(r0)
 	e1.Int(r1)
 	e1.Int(r2)
@@ -752,7 +798,8 @@ func serveNamesLocals(ctx context.Context, impl1 Names, q1 call.Request) error {
 }
 
 func serveNamesTypes(ctx context.Context, impl Names, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	lenArg := d.Uint8()
 	stringArg := d.Uint8()
 	int8Arg := d.Uint8()
@@ -768,7 +815,8 @@ func serveNamesTypes(ctx context.Context, impl Names, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(20 + 8*len(EchoClientResult))
+	var e call.Encoder
+	q.Results(20+8*len(EchoClientResult), &e)
 	e.Int(shmResult)
 	e.Int(uint8Result)
 	encodePointSlice(&e, EchoClientResult)
@@ -776,7 +824,8 @@ func serveNamesTypes(ctx context.Context, impl Names, q call.Request) error {
 }
 
 func serveNamesBlank(ctx context.Context, impl Names, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	a01 := d.Int()
 	a1 := d.String()
 	a0 := d.String()
@@ -787,14 +836,16 @@ func serveNamesBlank(ctx context.Context, impl Names, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(8 + call.SizeString(r0))
+	var e call.Encoder
+	q.Results(8+call.SizeString(r0), &e)
 	e.String(r0)
 	e.Int(r)
 	return q.Send(&e)
 }
 
 func serveNamesResults(ctx context.Context, impl Names, q call.Request) error {
-	d1 := q.Args()
+	var d1 call.Decoder
+	q.Args(&d1)
 	a0 := d1.Int()
 	a1 := d1.String()
 	if err1 := d1.End(); err1 != nil {
@@ -804,7 +855,8 @@ func serveNamesResults(ctx context.Context, impl Names, q call.Request) error {
 	if err1 != nil {
 		return err1
 	}
-	e := q.Results(16 + call.SizeString(d) + call.SizeString(x))
+	var e call.Encoder
+	q.Results(16+call.SizeString(d)+call.SizeString(x), &e)
 	e.Int(err)
 	e.String(d)
 	e.String(x)

@@ -37,11 +37,13 @@ func (c GreeterClient) Add(ctx context.Context, a, b int64) (int64, error) {
 }
 
 // StartAdd starts Add without waiting for it.
-func (c GreeterClient) StartAdd(ctx context.Context, a, b int64) GreeterAddCall {
-	p, e := call.Begin(ctx, c.to, greeterContract, 0, 16)
+func (c GreeterClient) StartAdd(ctx context.Context, a, b int64) (x GreeterAddCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, greeterContract, 0, 16, &e)
 	e.Int64(a)
 	e.Int64(b)
-	return GreeterAddCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // GreeterAddCall is a call of Add in flight.
@@ -50,8 +52,8 @@ type GreeterAddCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x GreeterAddCall) Wait() (r0 int64, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Int64()
@@ -64,10 +66,12 @@ func (c GreeterClient) Hello(ctx context.Context, name string) (greeting string,
 }
 
 // StartHello starts Hello without waiting for it.
-func (c GreeterClient) StartHello(ctx context.Context, name string) GreeterHelloCall {
-	p, e := call.Begin(ctx, c.to, greeterContract, 1, call.SizeString(name))
+func (c GreeterClient) StartHello(ctx context.Context, name string) (x GreeterHelloCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, greeterContract, 1, call.SizeString(name), &e)
 	e.String(name)
-	return GreeterHelloCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // GreeterHelloCall is a call of Hello in flight.
@@ -76,8 +80,8 @@ type GreeterHelloCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x GreeterHelloCall) Wait() (greeting string, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return greeting, err
 	}
 	greeting = d.String()
@@ -90,9 +94,11 @@ func (c GreeterClient) Forget(ctx context.Context) error {
 }
 
 // StartForget starts Forget without waiting for it.
-func (c GreeterClient) StartForget(ctx context.Context) GreeterForgetCall {
-	p, e := call.Begin(ctx, c.to, greeterContract, 2, 0)
-	return GreeterForgetCall{p.Start(&e)}
+func (c GreeterClient) StartForget(ctx context.Context) (x GreeterForgetCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, greeterContract, 2, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // GreeterForgetCall is a call of Forget in flight.
@@ -100,8 +106,8 @@ type GreeterForgetCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x GreeterForgetCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -113,12 +119,14 @@ func (c GreeterClient) Meet(ctx context.Context, people []Person, notes map[stri
 }
 
 // StartMeet starts Meet without waiting for it.
-func (c GreeterClient) StartMeet(ctx context.Context, people []Person, notes map[string][]string, boss *Person) GreeterMeetCall {
-	p, e := call.Begin(ctx, c.to, greeterContract, 3, sizePersonSlice(people)+sizeStringStringSliceMap(notes)+sizePersonPointer(boss))
+func (c GreeterClient) StartMeet(ctx context.Context, people []Person, notes map[string][]string, boss *Person) (x GreeterMeetCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, greeterContract, 3, sizePersonSlice(people)+sizeStringStringSliceMap(notes)+sizePersonPointer(boss), &e)
 	encodePersonSlice(&e, people)
 	encodeStringStringSliceMap(&e, notes)
 	encodePersonPointer(&e, boss)
-	return GreeterMeetCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // GreeterMeetCall is a call of Meet in flight.
@@ -127,8 +135,8 @@ type GreeterMeetCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x GreeterMeetCall) Wait() (seen map[uint8]Mood, key Key, ok bool, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return seen, key, ok, err
 	}
 	seen = decodeUint8MoodMap(&d)
@@ -143,13 +151,15 @@ func (c GreeterClient) Fill(ctx context.Context, canvas shm.Buffer, moods [4]Moo
 }
 
 // StartFill starts Fill without waiting for it.
-func (c GreeterClient) StartFill(ctx context.Context, canvas shm.Buffer, moods [4]Mood, until time.Time, a3 time.Duration) GreeterFillCall {
-	p, e := call.Begin(ctx, c.to, greeterContract, 4, 52)
+func (c GreeterClient) StartFill(ctx context.Context, canvas shm.Buffer, moods [4]Mood, until time.Time, a3 time.Duration) (x GreeterFillCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, greeterContract, 4, 52, &e)
 	e.Buffer(canvas)
 	encodeMoodArray4(&e, &moods)
 	e.Time(until)
 	e.Duration(a3)
-	return GreeterFillCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // GreeterFillCall is a call of Fill in flight.
@@ -158,8 +168,8 @@ type GreeterFillCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x GreeterFillCall) Wait() (r0 int, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = d.Int()
@@ -187,7 +197,8 @@ func RegisterGreeter(to call.Registrar, impl Greeter) {
 }
 
 func serveGreeterAdd(ctx context.Context, impl Greeter, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	a := d.Int64()
 	b := d.Int64()
 	if err := d.End(); err != nil {
@@ -197,13 +208,15 @@ func serveGreeterAdd(ctx context.Context, impl Greeter, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(8)
+	var e call.Encoder
+	q.Results(8, &e)
 	e.Int64(r0)
 	return q.Send(&e)
 }
 
 func serveGreeterHello(ctx context.Context, impl Greeter, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	name := d.String()
 	if err := d.End(); err != nil {
 		return err
@@ -212,25 +225,29 @@ func serveGreeterHello(ctx context.Context, impl Greeter, q call.Request) error 
 	if err != nil {
 		return err
 	}
-	e := q.Results(call.SizeString(greeting))
+	var e call.Encoder
+	q.Results(call.SizeString(greeting), &e)
 	e.String(greeting)
 	return q.Send(&e)
 }
 
 func serveGreeterForget(ctx context.Context, impl Greeter, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
 	if err := impl.Forget(ctx); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
 func serveGreeterMeet(ctx context.Context, impl Greeter, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	people := decodePersonSlice(&d)
 	notes := decodeStringStringSliceMap(&d)
 	boss := decodePersonPointer(&d)
@@ -241,7 +258,8 @@ func serveGreeterMeet(ctx context.Context, impl Greeter, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(37 + 5*len(seen))
+	var e call.Encoder
+	q.Results(37+5*len(seen), &e)
 	encodeUint8MoodMap(&e, seen)
 	e.Raw(key[:])
 	e.Bool(ok)
@@ -249,7 +267,8 @@ func serveGreeterMeet(ctx context.Context, impl Greeter, q call.Request) error {
 }
 
 func serveGreeterFill(ctx context.Context, impl Greeter, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	canvas := d.Buffer()
 	var moods [4]Mood
 	decodeMoodArray4(&d, &moods)
@@ -262,7 +281,8 @@ func serveGreeterFill(ctx context.Context, impl Greeter, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(8)
+	var e call.Encoder
+	q.Results(8, &e)
 	e.Int(r0)
 	return q.Send(&e)
 }
@@ -288,11 +308,13 @@ func (c LogClient) Write(ctx context.Context, level int, text string) error {
 }
 
 // StartWrite starts Write without waiting for it.
-func (c LogClient) StartWrite(ctx context.Context, level int, text string) LogWriteCall {
-	p, e := call.Begin(ctx, c.to, logContract, 0, 8+call.SizeString(text))
+func (c LogClient) StartWrite(ctx context.Context, level int, text string) (x LogWriteCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, logContract, 0, 8+call.SizeString(text), &e)
 	e.Int(level)
 	e.String(text)
-	return LogWriteCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // LogWriteCall is a call of Write in flight.
@@ -300,8 +322,8 @@ type LogWriteCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x LogWriteCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -320,7 +342,8 @@ func RegisterLog(to call.Registrar, impl Log) {
 }
 
 func serveLogWrite(ctx context.Context, impl Log, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	level := d.Int()
 	text := d.String()
 	if err := d.End(); err != nil {
@@ -329,7 +352,8 @@ func serveLogWrite(ctx context.Context, impl Log, q call.Request) error {
 	if err := impl.Write(ctx, level, text); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 

@@ -29,9 +29,11 @@ func (c AClient) One(ctx context.Context) (Set, error) {
 }
 
 // StartOne starts One without waiting for it.
-func (c AClient) StartOne(ctx context.Context) AOneCall {
-	p, e := call.Begin(ctx, c.to, aContract, 0, 0)
-	return AOneCall{p.Start(&e)}
+func (c AClient) StartOne(ctx context.Context) (x AOneCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, aContract, 0, 0, &e)
+	x.p.Start(&e)
+	return x
 }
 
 // AOneCall is a call of One in flight.
@@ -40,8 +42,8 @@ type AOneCall struct{ p call.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x AOneCall) Wait() (r0 Set, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return r0, err
 	}
 	r0 = decodeSet(&d)
@@ -61,7 +63,8 @@ func RegisterA(to call.Registrar, impl A) {
 }
 
 func serveAOne(ctx context.Context, impl A, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	if err := d.End(); err != nil {
 		return err
 	}
@@ -69,7 +72,8 @@ func serveAOne(ctx context.Context, impl A, q call.Request) error {
 	if err != nil {
 		return err
 	}
-	e := q.Results(sizeSet(r0))
+	var e call.Encoder
+	q.Results(sizeSet(r0), &e)
 	encodeSet(&e, r0)
 	return q.Send(&e)
 }
@@ -95,10 +99,12 @@ func (c CClient) Three(ctx context.Context, a0 Unit, a1 *Unit, a2 [3]Unit) error
 }
 
 // StartThree starts Three without waiting for it.
-func (c CClient) StartThree(ctx context.Context, a0 Unit, a1 *Unit, a2 [3]Unit) CThreeCall {
-	p, e := call.Begin(ctx, c.to, cContract, 0, sizeUnitPointer(a1))
+func (c CClient) StartThree(ctx context.Context, a0 Unit, a1 *Unit, a2 [3]Unit) (x CThreeCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, cContract, 0, sizeUnitPointer(a1), &e)
 	encodeUnitPointer(&e, a1)
-	return CThreeCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // CThreeCall is a call of Three in flight.
@@ -106,8 +112,8 @@ type CThreeCall struct{ p call.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x CThreeCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -126,7 +132,8 @@ func RegisterC(to call.Registrar, impl C) {
 }
 
 func serveCThree(ctx context.Context, impl C, q call.Request) error {
-	d := q.Args()
+	var d call.Decoder
+	q.Args(&d)
 	var a0 Unit
 	a1 := decodeUnitPointer(&d)
 	var a2 [3]Unit
@@ -136,7 +143,8 @@ func serveCThree(ctx context.Context, impl C, q call.Request) error {
 	if err := impl.Three(ctx, a0, a1, a2); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e call.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 

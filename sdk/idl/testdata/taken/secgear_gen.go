@@ -30,8 +30,9 @@ func (c1 HTTPServerClient) Start(ctx context.Context, c, d, e, p, q, x int, impl
 }
 
 // StartStart starts Start without waiting for it.
-func (c1 HTTPServerClient) StartStart(ctx context.Context, c, d, e, p, q, x int, impl, err string) HTTPServerStartCall {
-	p1, e1 := callpkg.Begin(ctx, c1.to, httpServerContract2, 0, 48+callpkg.SizeString(impl)+callpkg.SizeString(err))
+func (c1 HTTPServerClient) StartStart(ctx context.Context, c, d, e, p, q, x int, impl, err string) (x1 HTTPServerStartCall) {
+	var e1 callpkg.Encoder
+	x1.p.Begin(ctx, c1.to, httpServerContract2, 0, 48+callpkg.SizeString(impl)+callpkg.SizeString(err), &e1)
 	e1.Int(c)
 	e1.Int(d)
 	e1.Int(e)
@@ -40,7 +41,8 @@ func (c1 HTTPServerClient) StartStart(ctx context.Context, c, d, e, p, q, x int,
 	e1.Int(x)
 	e1.String(impl)
 	e1.String(err)
-	return HTTPServerStartCall{p1.Start(&e1)}
+	x1.p.Start(&e1)
+	return x1
 }
 
 // HTTPServerStartCall is a call of Start in flight.
@@ -49,8 +51,8 @@ type HTTPServerStartCall struct{ p callpkg.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x1 HTTPServerStartCall) Wait() (r0 int, r1 string, err1 error) {
-	d1, err1 := x1.p.Wait()
-	if err1 != nil {
+	var d1 callpkg.Decoder
+	if err1 := x1.p.Wait(&d1); err1 != nil {
 		return r0, r1, err1
 	}
 	r0 = d1.Int()
@@ -64,14 +66,16 @@ func (c HTTPServerClient) Hide(ctx context.Context, lenArg, intArg, callArg, con
 }
 
 // StartHide starts Hide without waiting for it.
-func (c HTTPServerClient) StartHide(ctx context.Context, lenArg, intArg, callArg, contextArg string, points []point) HTTPServerHideCall {
-	p, e := callpkg.Begin(ctx, c.to, httpServerContract2, 1, callpkg.SizeString(lenArg)+callpkg.SizeString(intArg)+callpkg.SizeString(callArg)+callpkg.SizeString(contextArg)+sizePointSlice(points))
+func (c HTTPServerClient) StartHide(ctx context.Context, lenArg, intArg, callArg, contextArg string, points []point) (x HTTPServerHideCall) {
+	var e callpkg.Encoder
+	x.p.Begin(ctx, c.to, httpServerContract2, 1, callpkg.SizeString(lenArg)+callpkg.SizeString(intArg)+callpkg.SizeString(callArg)+callpkg.SizeString(contextArg)+sizePointSlice(points), &e)
 	e.String(lenArg)
 	e.String(intArg)
 	e.String(callArg)
 	e.String(contextArg)
 	encodePointSlice(&e, points)
-	return HTTPServerHideCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // HTTPServerHideCall is a call of Hide in flight.
@@ -80,8 +84,8 @@ type HTTPServerHideCall struct{ p callpkg.Pending }
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x HTTPServerHideCall) Wait() (errorResult, stringResult string, err error) {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d callpkg.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return errorResult, stringResult, err
 	}
 	errorResult = d.String()
@@ -95,13 +99,15 @@ func (c HTTPServerClient) Names(ctx context.Context, a0 PointSlice, a1 []Point, 
 }
 
 // StartNames starts Names without waiting for it.
-func (c HTTPServerClient) StartNames(ctx context.Context, a0 PointSlice, a1 []Point, a2 []point, a3 [2][]Point) HTTPServerNamesCall {
-	p, e := callpkg.Begin(ctx, c.to, httpServerContract2, 2, sizePointSlice2(a0)+sizePointSlice3(a1)+sizePointSlice(a2)+sizePointSliceArray2(&a3))
+func (c HTTPServerClient) StartNames(ctx context.Context, a0 PointSlice, a1 []Point, a2 []point, a3 [2][]Point) (x HTTPServerNamesCall) {
+	var e callpkg.Encoder
+	x.p.Begin(ctx, c.to, httpServerContract2, 2, sizePointSlice2(a0)+sizePointSlice3(a1)+sizePointSlice(a2)+sizePointSliceArray2(&a3), &e)
 	encodePointSlice2(&e, a0)
 	encodePointSlice3(&e, a1)
 	encodePointSlice(&e, a2)
 	encodePointSliceArray2(&e, &a3)
-	return HTTPServerNamesCall{p.Start(&e)}
+	x.p.Start(&e)
+	return x
 }
 
 // HTTPServerNamesCall is a call of Names in flight.
@@ -109,8 +115,8 @@ type HTTPServerNamesCall struct{ p callpkg.Pending }
 
 // Wait waits for the results. It must be called exactly once.
 func (x HTTPServerNamesCall) Wait() error {
-	d, err := x.p.Wait()
-	if err != nil {
+	var d callpkg.Decoder
+	if err := x.p.Wait(&d); err != nil {
 		return err
 	}
 	return x.p.End(&d)
@@ -133,7 +139,8 @@ func RegisterHTTPServer(to callpkg.Registrar, impl HTTPServer) {
 }
 
 func serveHTTPServerStart(ctx context.Context, impl1 HTTPServer, q1 callpkg.Request) error {
-	d1 := q1.Args()
+	var d1 callpkg.Decoder
+	q1.Args(&d1)
 	c := d1.Int()
 	d := d1.Int()
 	e := d1.Int()
@@ -149,14 +156,16 @@ func serveHTTPServerStart(ctx context.Context, impl1 HTTPServer, q1 callpkg.Requ
 	if err1 != nil {
 		return err1
 	}
-	e1 := q1.Results(8 + callpkg.SizeString(r1))
+	var e1 callpkg.Encoder
+	q1.Results(8+callpkg.SizeString(r1), &e1)
 	e1.Int(r0)
 	e1.String(r1)
 	return q1.Send(&e1)
 }
 
 func serveHTTPServerHide(ctx context.Context, impl HTTPServer, q callpkg.Request) error {
-	d := q.Args()
+	var d callpkg.Decoder
+	q.Args(&d)
 	lenArg := d.String()
 	intArg := d.String()
 	callArg := d.String()
@@ -169,14 +178,16 @@ func serveHTTPServerHide(ctx context.Context, impl HTTPServer, q callpkg.Request
 	if err != nil {
 		return err
 	}
-	e := q.Results(callpkg.SizeString(errorResult) + callpkg.SizeString(stringResult))
+	var e callpkg.Encoder
+	q.Results(callpkg.SizeString(errorResult)+callpkg.SizeString(stringResult), &e)
 	e.String(errorResult)
 	e.String(stringResult)
 	return q.Send(&e)
 }
 
 func serveHTTPServerNames(ctx context.Context, impl HTTPServer, q callpkg.Request) error {
-	d := q.Args()
+	var d callpkg.Decoder
+	q.Args(&d)
 	a0 := decodePointSlice2(&d)
 	a1 := decodePointSlice3(&d)
 	a2 := decodePointSlice(&d)
@@ -188,7 +199,8 @@ func serveHTTPServerNames(ctx context.Context, impl HTTPServer, q callpkg.Reques
 	if err := impl.Names(ctx, a0, a1, a2, a3); err != nil {
 		return err
 	}
-	e := q.Results(0)
+	var e callpkg.Encoder
+	q.Results(0, &e)
 	return q.Send(&e)
 }
 
