@@ -17,9 +17,9 @@ const (
 	patience = 3
 	// probeEvery is how often a long spin is tried again after that.
 	probeEvery = 16
-	// probe is how much longer that one is: longer than the other side needs to
+	// probe is how much longer that one is: much longer than the other side needs to
 	// wake up, or two sides that take turns to sleep would go on doing so.
-	probe = 4
+	probe = 2
 )
 
 // budget is how long the next spin may last.
@@ -35,8 +35,9 @@ func (b *backoff) budget() time.Duration {
 	}
 }
 
-// paid notes that what was waited for came during the spin, after d.
-func (b *backoff) paid(d time.Duration) {
+// paid notes that what was waited for came during the spin: the other side runs
+// at the same time as this one.
+func (b *backoff) paid() {
 	if b.fails.Load() != 0 {
 		b.fails.Store(0)
 	}

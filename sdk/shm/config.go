@@ -25,7 +25,7 @@ type Config struct {
 
 	// Spin is how long a waiting side keeps a processor busy before it sleeps.
 	// While waits keep outlasting it, it shrinks by itself to two microseconds.
-	// Default 40 µs; negative: never spin.
+	// Default 100 µs; negative: never spin.
 	Spin time.Duration
 
 	// Cooperative makes waiting goroutines yield to others of the process
@@ -45,7 +45,7 @@ type Config struct {
 
 const (
 	defaultWorkers = 64
-	defaultSpin    = 40 * time.Microsecond
+	defaultSpin    = 100 * time.Microsecond
 	shortSpin      = 2 * time.Microsecond
 )
 

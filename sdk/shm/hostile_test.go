@@ -321,6 +321,8 @@ func TestHostileBufferArguments(t *testing.T) {
 			try(arena, n, hostileArena-n+1)
 		}
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, b := range h.kept {
 		if _, err := b.Shared(); b.Len() > 0 && !errors.Is(err, ErrReleased) {
 			t.Fatalf("a buffer of %d bytes was kept: %v", b.Len(), err)

@@ -42,6 +42,7 @@ type Lane struct {
 	peerWake *atomic.Uint32
 	parked   atomic.Int32 // calls that don't poll for themselves: waiting parked or abandoned
 	callSpin backoff
+	apart    apart
 
 	// Incoming calls. Those without a comment belong to the holder of poll.
 	recv      ring.Receiver
@@ -105,6 +106,9 @@ func (l *Lane) share(t *tee.Lane) error {
 	l.replies.Init(r, peer)
 	l.arena.Init(r.ArenaSize())
 	l.myWake, l.peerWake = r.Wake(l.side), r.Wake(peer)
+	if l.bell.futex {
+		l.apart.init(r, l.side)
+	}
 	return nil
 }
 

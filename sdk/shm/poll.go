@@ -27,6 +27,8 @@ const (
 	// stall is how long a submission may lie unread before the other side's
 	// idle worker is woken to help.
 	stall = 5 * time.Microsecond
+	// slowWake is how long waking up may take.
+	slowWake = time.Millisecond
 )
 
 // pollFor polls until c is answered or c's patience ends. It takes over the
@@ -48,6 +50,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 	if own.Load() == c.gen {
 		c.set(stateTaken)
 		l.poll.unlock()
+		l.callSpin.paid()
 		return pollAnswered, nil
 	}
 	others := uint64(1) << c.slot
@@ -56,7 +59,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 		if own.Load() == c.gen {
 			c.set(stateTaken)
 			l.poll.unlock()
-			l.callSpin.paid(w.elapsed)
+			l.callSpin.paid()
 			return pollAnswered, nil
 		}
 		if l.recv.Ready() && !l.closed.Load() && !(c.bounded && contextErr(c.ctx) != nil) {
@@ -181,6 +184,8 @@ func (w *watch) checkStall(now time.Time) {
 			w.since = time.Time{}
 		}
 	case now.Sub(w.since) < stall+w.roused:
+	case now.Sub(w.since) < slowWake && l.peerWake.Load() == woken:
+		// It is on its way.
 	case l.send.Consumed(last):
 		w.since = time.Time{}
 	default:

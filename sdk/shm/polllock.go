@@ -32,6 +32,21 @@ func (p *pollLock) tryCaller() (ok, asked bool) {
 // tryWorker takes the lock for an idle worker.
 func (p *pollLock) tryWorker() bool { return p.state.CompareAndSwap(pollFree, pollWorker) }
 
+// relieveWorker takes the lock from a worker that has not served and so is about
+// to go back to sleep, for one that has: the next call may come at once.
+func (p *pollLock) relieveWorker() bool {
+	for range handOverTries {
+		if p.state.Load() == pollCaller {
+			return false
+		}
+		ring.Spin(&p.state, pollFree, &p.state, pollCaller, handOverPauses)
+		if p.tryWorker() {
+			return true
+		}
+	}
+	return false
+}
+
 // wanted tells the worker that holds the lock to let go.
 func (p *pollLock) wanted() bool { return p.state.Load() == pollWanted }
 

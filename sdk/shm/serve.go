@@ -43,14 +43,18 @@ func (l *Lane) work() {
 				continue
 			}
 		}
-		if !l.poll.tryWorker() { // a full barrier: our last answer is out
-			l.wakePeer()
+		polls := l.poll.tryWorker() // a full barrier: our last answer is out
+		l.wakePeer()
+		if served && !polls {
+			polls = l.poll.relieveWorker()
+		}
+		if !polls {
+			served = false
 			if !l.doze(&nap) {
 				return
 			}
 			continue
 		}
-		l.wakePeer()
 		q := l.pollServe(served)
 		served = q != nil
 		if served {
@@ -110,11 +114,14 @@ func (l *Lane) pollServe(served bool) *Request {
 		budget = l.serveSpin.budget()
 	}
 	w := watch{lane: l, pauses: firstPauses}
+	spun := false
 	for {
 		for l.recv.Ready() && !l.closed.Load() {
 			if q := l.take(nil); q != nil {
 				l.letGo()
-				l.serveSpin.paid(w.elapsed)
+				if spun {
+					l.serveSpin.paid()
+				}
 				return q
 			}
 		}
@@ -138,6 +145,7 @@ func (l *Lane) pollServe(served bool) *Request {
 			continue
 		}
 		w.wait(&l.poll.state, pollWanted, false)
+		spun = true
 	}
 }
 

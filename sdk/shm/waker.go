@@ -42,6 +42,9 @@ func (l *Lane) rousePeer() {
 
 func (l *Lane) ringPeer() {
 	if l.bell.futex {
+		if l.side == Host {
+			l.apart.waking()
+		}
 		ring.FutexWake(l.peerWake, 1)
 	} else {
 		l.bell.sendWake()
@@ -83,6 +86,7 @@ func (l *Lane) sleep(nap time.Duration) {
 	}
 	if l.bell.futex {
 		ring.FutexWait(l.myWake, v, nap)
+		l.apart.note()
 	} else {
 		l.bell.sleep(nap)
 	}

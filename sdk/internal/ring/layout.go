@@ -8,8 +8,10 @@
 // fill the rest. Every offset is a function of the region's size alone: no
 // length or offset of the layout is ever read from shared memory.
 //
-//	    0  wake word of the host           uint32, alone on its line
-//	  128  wake word of the enclave        uint32, alone on its line
+//	    0  wake word of the host           uint32
+//	    4  where the host last woke up     uint32: processor + 1, 0 unknown
+//	  128  wake word of the enclave        uint32
+//	  132  where the enclave last woke up  uint32: processor + 1, 0 unknown
 //	  256  acknowledgements host→enclave   uint32 × 64: replies to ECALLs copied out
 //	  512  acknowledgements enclave→host   uint32 × 64: replies to OCALLs copied out
 //	   768  submissions taken, ECALLs      uint32, alone on its line
@@ -120,6 +122,11 @@ func (r *Region) replies(lines, acks int) (*[Slots]line, *[Slots]atomic.Uint32) 
 // Wake returns the wake word of a side.
 func (r *Region) Wake(s Side) *atomic.Uint32 {
 	return r.word(offWakeHost + int(s&1)*(offWakeEnclave-offWakeHost))
+}
+
+// CPU returns the word in which a side notes where it runs.
+func (r *Region) CPU(s Side) *atomic.Uint32 {
+	return r.word(offWakeHost + int(s&1)*(offWakeEnclave-offWakeHost) + 4)
 }
 
 // ArenaSize is the number of bytes in each arena.
