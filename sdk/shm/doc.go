@@ -63,7 +63,7 @@ type Borrows interface{ Borrow(Ref) (Buffer, error) }
 
 // Answer is what came back from a call.
 type Answer struct {
-	Status  uint32 // 0 is success; the rest is up to the layer above
 	Payload []byte // private memory, valid until End; for good if Owned
+	Status  uint32 // 0 is success; the rest is up to the layer above
 	Owned   bool
 }
