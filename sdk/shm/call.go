@@ -36,6 +36,7 @@ type Call struct {
 	loans   []*handle
 
 	signalCh chan struct{}          // capacity 1: look at state again
+	tired    bool                   // has taken turns in vain
 	nested   *Request               // stateNested: to be run by the waiting goroutine
 	fromBell atomic.Pointer[Answer] // of a switched call
 	answer   Answer
@@ -124,6 +125,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if c.gen == 0 {
 		c.gen = 1 // zero is a line never answered
 	}
+	c.tired = false
 	c.ctx, c.bounded, c.contract, c.method = ctx, bounded, contract, method
 	c.switched = switched || l.region == nil
 	if err := c.room(size); err != nil {

@@ -42,6 +42,7 @@ type Lane struct {
 	peerWake *atomic.Uint32
 	parked   atomic.Int32 // calls that don't poll for themselves: waiting parked or abandoned
 	callSpin backoff
+	turns    turns
 	apart    apart
 
 	// Incoming calls. Those without a comment belong to the holder of poll.
@@ -73,6 +74,7 @@ type region struct{ *ring.Region }
 func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l := &Lane{side: side, cfg: cfg.withDefaults(), handler: h, done: make(chan struct{})}
 	l.callSpin.max, l.serveSpin.max = l.cfg.Spin, l.cfg.Spin
+	l.turns.procs = int32(runtime.GOMAXPROCS(0))
 	l.freed = newNotifier()
 	for i := range l.calls {
 		l.calls[i].Store(newCall(l, i))

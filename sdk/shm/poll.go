@@ -36,13 +36,11 @@ const (
 func (l *Lane) pollFor(c *Call) (int, *Request) {
 	l.setAwake()
 	if !c.is(stateFlying) { // detached while we came for the lock
-		l.poll.unlock()
-		ring.Fence()
-		l.leave()
+		l.stopPolling()
 		return pollNothing, nil
 	}
 	own := l.answers.Word(c.slot)
-	if l.parked.Load() == 0 && !l.cfg.Cooperative && l.cfg.Spin > 0 {
+	if l.parked.Load() == 0 && l.turns.n.Load() == 0 && !l.cfg.Cooperative && l.cfg.Spin > 0 {
 		// Most calls end here: one caller, a short call.
 		in, published := l.recv.Word()
 		ring.Spin(own, c.gen, in, published, firstPauses)
@@ -64,12 +62,14 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 		}
 		if l.recv.Ready() && !l.closed.Load() && !(c.bounded && contextErr(c.ctx) != nil) {
 			if q := l.take(c); q != nil {
-				l.poll.unlock()
-				ring.Fence()
-				l.leave()
+				l.stopPolling()
 				return pollNested, q
 			}
 			continue
+		}
+		if !c.tired && l.turns.n.Load() != 0 {
+			l.stopPolling()
+			return pollNothing, nil
 		}
 		if set := l.slots.taken() &^ others; set != 0 && l.notice(set) > 0 {
 			w.restart()
@@ -104,9 +104,7 @@ func (l *Lane) fallAsleep(c *Call) bool {
 			return false
 		}
 		// Our own answer was noticed, or a nested call handed to us.
-		l.poll.unlock()
-		ring.Fence()
-		l.leave()
+		l.stopPolling()
 		return true
 	}
 	l.poll.unlock()
@@ -270,6 +268,13 @@ func (l *Lane) anyAnswered() bool {
 	return false
 }
 
+// stopPolling gives up the poll lock.
+func (l *Lane) stopPolling() {
+	l.poll.unlock()
+	ring.Fence()
+	l.leave()
+}
+
 // leave sees to it that somebody polls for the calls that don't do so
 // themselves. Whoever stops polling calls it, after a full barrier.
 func (l *Lane) leave() {
@@ -328,8 +333,6 @@ func (l *Lane) pollFreeing() bool {
 		}
 		w.wait(&l.poll.state, pollWanted, true) // a value it doesn't get
 	}
-	l.poll.unlock()
-	ring.Fence()
-	l.leave()
+	l.stopPolling()
 	return n > 0
 }

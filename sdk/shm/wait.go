@@ -17,7 +17,13 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 		return Answer{}, ErrWaited
 	}
 	if s&0xff == stateFlying {
-		if ok, _ := c.lane.poll.tryCaller(); ok { // a full barrier: the submission is out
+		if l := c.lane; l.turns.n.Load() != 0 {
+			if l.takeTurns(c) && !l.closed.Load() {
+				if c.err = c.read(); c.err == nil {
+					return c.answer, nil
+				}
+			}
+		} else if ok, _ := l.poll.tryCaller(); ok { // a full barrier: the submission is out
 			c.lane.wakePeer()
 			what, q := c.lane.pollFor(c)
 			if what == pollAnswered && !c.lane.closed.Load() {
@@ -110,6 +116,11 @@ func (c *Call) runNested() {
 
 // fly polls for the call, or waits for whoever polls.
 func (c *Call) fly(l *Lane) error {
+	if !c.tired {
+		if l.takeTurns(c) {
+			return nil
+		}
+	}
 	ok, asked := l.poll.tryCaller() // a full barrier: the submission is out
 	l.wakePeer()
 	for try := 0; !ok && asked && try < handOverTries; try++ {
