@@ -46,7 +46,6 @@ func (q *Request) begin() {
 	q.status, q.results = 0, nil
 	q.ctx.begin(q.sub.Timeout)
 	ring.StoreRelease(&q.gen, q.sub.Gen)
-	q.lane.replies.Prepare(int(q.sub.Slot))
 }
 
 // receive brings the arguments to private memory. The length and offset are the

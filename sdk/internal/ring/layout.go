@@ -42,6 +42,8 @@ const (
 	// Line is what the hardware moves between cores: two cache lines of 64
 	// bytes, as adjacent ones are prefetched in pairs.
 	Line = 128
+	// halfLine is a cache line.
+	halfLine = 64
 
 	offWakeHost    = 0
 	offWakeEnclave = Line

@@ -7,9 +7,6 @@ import (
 	"unsafe"
 )
 
-//go:noescape
-func prefetchWrite(p *byte)
-
 func fence()
 
 //go:noescape
@@ -25,9 +22,6 @@ func StoreRelease64(w *atomic.Uint64, v uint64) { *(*uint64)(unsafe.Pointer(w)) 
 
 // Fence orders every store before it ahead of every load after it.
 func Fence() { fence() }
-
-// PrefetchWrite asks for the line of p to be brought here for writing.
-func PrefetchWrite(p *byte) { prefetchWrite(p) }
 
 // Spin waits until *a is av or *b is bv, for at most n pauses (tens of
 // nanoseconds each).

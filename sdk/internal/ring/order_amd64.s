@@ -8,12 +8,6 @@ TEXT ·fence(SB), NOSPLIT, $0-0
 	ADDL $0, 0(SP)
 	RET
 
-// func prefetchWrite(p *byte)
-TEXT ·prefetchWrite(SB), NOSPLIT, $0-8
-	MOVQ p+0(FP), AX
-	BYTE $0x0F; BYTE $0x0D; BYTE $0x08 // PREFETCHW (AX)
-	RET
-
 // func spin(a *uint32, av uint32, b *uint32, bv uint32, n uint32)
 // Waits until *a == av or *b == bv, at most n pauses. It must be entered
 // through a Go function that checks the stack: a loop of assembly alone is a

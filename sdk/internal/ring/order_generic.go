@@ -16,9 +16,6 @@ func Fence() {
 	w.Add(1)
 }
 
-// PrefetchWrite asks for the line of p to be brought here for writing.
-func PrefetchWrite(*byte) {}
-
 // Spin waits until *a is av or *b is bv, for at most n pauses.
 func Spin(a *atomic.Uint32, av uint32, b *atomic.Uint32, bv uint32, n int) {
 	for ; n > 0 && a.Load() != av && b.Load() != bv; n-- {

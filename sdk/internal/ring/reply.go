@@ -51,13 +51,14 @@ func (p *Replies) Init(r *Region, caller Side) {
 // Word returns the word that becomes the call's generation when it is answered.
 func (p *Replies) Word(slot int) *atomic.Uint32 { return &p.lines[uint(slot)%Slots].gen }
 
-// Prepare fetches the line of a slot for writing.
-func (p *Replies) Prepare(slot int) { PrefetchWrite(&p.lines[uint(slot)%Slots].results[0]) }
-
 // Fill writes the answer of a slot, results inline unless a.Arena, for Publish
 // to follow.
 func (p *Replies) Fill(slot int, a Reply, results []byte) {
 	m := &p.lines[uint(slot)%Slots]
+	if !a.Arena && len(results) > halfLine-replyHeader { // see Send
+		copy(m.results[halfLine-replyHeader:], results[halfLine-replyHeader:])
+		results = results[:halfLine-replyHeader]
+	}
 	m.len = a.Len
 	if a.Arena {
 		m.status = uint64(a.Status) | 1<<32

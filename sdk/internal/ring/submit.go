@@ -108,6 +108,12 @@ func published(pos uint32) uint32 { return pos/entries + 1 }
 func (s *Sender) Send(e *Submission, args []byte) uint32 {
 	pos := s.tail.Add(1) - 1
 	m := &s.ring[pos%entries]
+	if len(args) > halfLine-entryHeader {
+		// The second cache line first: the receiver looks at the first one all
+		// the time, and would take it away between two stores to it.
+		copy(m.args[halfLine-entryHeader:], args[halfLine-entryHeader:])
+		args = args[:halfLine-entryHeader]
+	}
 	m.gen = e.Gen
 	m.call = uint64(e.Contract) | uint64(e.Method)<<32 | uint64(e.Slot)<<48 | uint64(e.Kind)<<56
 	m.size = uint64(e.Len) | uint64(e.ParentGen)<<32
@@ -118,7 +124,6 @@ func (s *Sender) Send(e *Submission, args []byte) uint32 {
 		binary.LittleEndian.PutUint64(m.args[:], e.Offset)
 	}
 	StoreRelease(&m.seq, published(pos))
-	PrefetchWrite(&s.ring[(pos+2)%entries].args[InlineArgs-1])
 	return pos
 }
 
