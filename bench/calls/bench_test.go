@@ -53,7 +53,7 @@ func rehearsal() *stage {
 	return &stage{
 		limit: &actor{script: map[string][]float64{"limit": calls(400)}},
 		secgear: &actor{script: map[string][]float64{
-			"rtt64": calls(480), "rtt4k": calls(1000), "rtt1m": calls(200_000), "rtt1m_zerocopy": calls(100_000),
+			"rtt64": calls(480), "rtt4k": calls(1000), "rtt1m": calls(200_000), "rtt1m_zerocopy": calls(100_000), "rtt1m_copied": calls(400_000),
 			"throughput16": calls(240), "batch16": calls(60),
 			"pauses_host": {1000, 20e3, 50e3, 900e3}, "pauses_enclave": {1000, 20e3, 60e3, 900e3},
 			"allocations": {1e5, 0.0002, 0.00001}, "start": {25e6},
@@ -92,6 +92,7 @@ var asked = map[string]*float64{
 	"uds_over_rtt1m": bound(1.2), "throughput16_over_uds": bound(10), "throughput16_over_grpc": bound(50),
 	"batch16_over_single": bound(6), "oversubscribed_over_uds": bound(1), "idle_cpu_percent": bound(1), "stw_p90_us": bound(200),
 	"allocs_per_call": bound(0), "enclave_start_ms": nil, "rtt1m_zerocopy_over_uds": nil,
+	"uds_over_rtt1m_copied": nil,
 }
 
 func bound(x float64) *float64 { return &x }
@@ -102,6 +103,7 @@ func TestEveryLine(t *testing.T) {
 		"rtt64_over_limit": 1.2, "uds_over_rtt64": 41.67, "grpc_over_rtt64": 208.3, "uds_over_rtt4k": 40, "uds_over_rtt1m": 4,
 		"throughput16_over_uds": 20.83, "throughput16_over_grpc": 104.2, "batch16_over_single": 8, "oversubscribed_over_uds": 20.83,
 		"stw_p90_us": 60, "allocs_per_call": 0, "enclave_start_ms": 25, "rtt1m_zerocopy_over_uds": 0.125,
+		"uds_over_rtt1m_copied": 2,
 	}
 	for name, goal := range asked {
 		l, ok := lines[name]

@@ -70,10 +70,15 @@ func candidateWorks(ctx context.Context, e *host.Enclave) (map[string]drive.Work
 	if err != nil {
 		return nil, err
 	}
+	pieces, err := newPipeline(c, e)
+	if err != nil {
+		return nil, err
+	}
 	return map[string]drive.Work{
 		"rtt64":          drive.Calls(32, c.echo64),
 		"rtt4k":          drive.Calls(8, c.echo(peer.Medium)),
-		"rtt1m":          drive.Calls(1, c.echo(peer.Large)),
+		"rtt1m":          drive.Calls(1, pieces.echo),
+		"rtt1m_copied":   drive.Calls(1, c.echo(peer.Large)),
 		"rtt1m_zerocopy": drive.Calls(1, zeroCopy.invert),
 		"throughput16":   drive.Together(peer.Callers, 32, func(_, n int) error { return c.echo64(n) }),
 		"batch16":        drive.Calls(4*batch, c.batches),

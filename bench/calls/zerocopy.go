@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+
+	"github.com/secgear/secgear/bench/echo"
 	"github.com/secgear/secgear/bench/internal/peer"
 	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/shm"
@@ -45,4 +48,67 @@ func (v *inverter) invert(n int) error {
 		}
 	}
 	return nil
+}
+
+// inFlight is how many pieces are on their way at a time, so that both sides
+// copy at the same time.
+const inFlight = 4
+
+// pipeline echoes large data through shared buffers, piece by piece.
+type pipeline struct {
+	caller
+	shared  [inFlight]shm.Buffer
+	out, in []byte
+}
+
+func newPipeline(c caller, e *host.Enclave) (*pipeline, error) {
+	p := &pipeline{caller: c, out: make([]byte, peer.Large), in: make([]byte, peer.Large)}
+	for i := range p.out {
+		p.out[i] = byte(i)
+	}
+	for i := range p.shared {
+		var err error
+		if p.shared[i], err = e.NewBuffer(c.ctx, echo.Piece); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// echo has all of p.out echoed into p.in n times. What came back is looked at
+// after the last.
+func (p *pipeline) echo(n int) error {
+	clear(p.in)
+	for range n {
+		if err := p.once(); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(p.in, p.out) {
+		return errDiffers
+	}
+	return nil
+}
+
+func (p *pipeline) once() error {
+	const pieces = peer.Large / echo.Piece
+	var calls [inFlight]echo.EchoerEchoSharedCall
+	var failed error
+	for i := range pieces + inFlight {
+		at := i % inFlight
+		if i >= inFlight { // the answers of all that were started are waited for
+			if err := calls[at].Wait(); err != nil {
+				failed = err
+			} else if _, err := p.shared[at].ReadAt(p.in[(i-inFlight)*echo.Piece:][:echo.Piece], 0); err != nil {
+				failed = err
+			}
+		}
+		if i < pieces {
+			if _, err := p.shared[at].WriteAt(p.out[i*echo.Piece:][:echo.Piece], 0); err != nil {
+				failed = err
+			}
+			calls[at] = p.to.StartEchoShared(p.ctx, p.shared[at])
+		}
+	}
+	return failed
 }

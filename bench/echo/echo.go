@@ -10,6 +10,10 @@ import (
 
 //go:generate secgear generate
 
+// Piece is the size of the pieces in which large data is worked on: both sides'
+// caches hold several.
+const Piece = 64 << 10
+
 // Echoer is served by the enclave.
 //
 //secgear:ecall
@@ -22,6 +26,10 @@ type Echoer interface {
 
 	// Invert flips every bit of data, which stays where it is.
 	Invert(ctx context.Context, data shm.Buffer) error
+
+	// EchoShared copies data, at most [Piece] bytes, to memory of its own and
+	// writes it back from there.
+	EchoShared(ctx context.Context, data shm.Buffer) error
 
 	// Mallocs returns how many objects the enclave has allocated since it
 	// started.

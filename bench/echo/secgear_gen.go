@@ -12,11 +12,12 @@ import (
 
 var echoerContract = &call.Contract{
 	Name: "github.com/secgear/secgear/bench/echo.Echoer",
-	ID:   0xb1d6c004,
+	ID:   0x5425ed7c,
 	Methods: []call.Method{
 		{Name: "Echo64"},
 		{Name: "Echo"},
 		{Name: "Invert"},
+		{Name: "EchoShared"},
 		{Name: "Mallocs"},
 		{Name: "Pauses"},
 	},
@@ -110,6 +111,33 @@ func (x EchoerInvertCall) Wait() error {
 	return x.p.End(&d)
 }
 
+// EchoShared copies data, at most [Piece] bytes, to memory of its own and
+// writes it back from there.
+func (c EchoerClient) EchoShared(ctx context.Context, data shm.Buffer) error {
+	return c.StartEchoShared(ctx, data).Wait()
+}
+
+// StartEchoShared starts EchoShared without waiting for it.
+func (c EchoerClient) StartEchoShared(ctx context.Context, data shm.Buffer) (x EchoerEchoSharedCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, echoerContract, 3, 16, &e)
+	e.Buffer(data)
+	x.p.Start(&e)
+	return x
+}
+
+// EchoerEchoSharedCall is a call of EchoShared in flight.
+type EchoerEchoSharedCall struct{ p call.Pending }
+
+// Wait waits for the results. It must be called exactly once.
+func (x EchoerEchoSharedCall) Wait() error {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
+		return err
+	}
+	return x.p.End(&d)
+}
+
 // Mallocs returns how many objects the enclave has allocated since it
 // started.
 func (c EchoerClient) Mallocs(ctx context.Context) (uint64, error) {
@@ -119,7 +147,7 @@ func (c EchoerClient) Mallocs(ctx context.Context) (uint64, error) {
 // StartMallocs starts Mallocs without waiting for it.
 func (c EchoerClient) StartMallocs(ctx context.Context) (x EchoerMallocsCall) {
 	var e call.Encoder
-	x.p.Begin(ctx, c.to, echoerContract, 3, 0, &e)
+	x.p.Begin(ctx, c.to, echoerContract, 4, 0, &e)
 	x.p.Start(&e)
 	return x
 }
@@ -147,7 +175,7 @@ func (c EchoerClient) Pauses(ctx context.Context, n int, rest time.Duration) ([]
 // StartPauses starts Pauses without waiting for it.
 func (c EchoerClient) StartPauses(ctx context.Context, n int, rest time.Duration) (x EchoerPausesCall) {
 	var e call.Encoder
-	x.p.Begin(ctx, c.to, echoerContract, 4, 16, &e)
+	x.p.Begin(ctx, c.to, echoerContract, 5, 16, &e)
 	e.Int(n)
 	e.Duration(rest)
 	x.p.Start(&e)
@@ -180,8 +208,10 @@ func RegisterEchoer(to call.Registrar, impl Echoer) {
 		case 2:
 			return serveEchoerInvert(ctx, impl, q)
 		case 3:
-			return serveEchoerMallocs(ctx, impl, q)
+			return serveEchoerEchoShared(ctx, impl, q)
 		case 4:
+			return serveEchoerMallocs(ctx, impl, q)
+		case 5:
 			return serveEchoerPauses(ctx, impl, q)
 		}
 		return call.ErrNoMethod
@@ -231,6 +261,21 @@ func serveEchoerInvert(ctx context.Context, impl Echoer, q call.Request) error {
 		return err
 	}
 	if err := impl.Invert(ctx, data); err != nil {
+		return err
+	}
+	var e call.Encoder
+	q.Results(0, &e)
+	return q.Send(&e)
+}
+
+func serveEchoerEchoShared(ctx context.Context, impl Echoer, q call.Request) error {
+	var d call.Decoder
+	q.Args(&d)
+	data := d.Buffer()
+	if err := d.End(); err != nil {
+		return err
+	}
+	if err := impl.EchoShared(ctx, data); err != nil {
 		return err
 	}
 	var e call.Encoder

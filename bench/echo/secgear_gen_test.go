@@ -35,6 +35,9 @@ var echoerBoundary = boundarytest.Contract{
 			return NewEchoerClient(to).Invert(ctx, shm.Buffer{})
 		},
 		func(ctx context.Context, to call.Caller) error {
+			return NewEchoerClient(to).EchoShared(ctx, shm.Buffer{})
+		},
+		func(ctx context.Context, to call.Caller) error {
 			_, err := NewEchoerClient(to).Mallocs(ctx)
 			return err
 		},
@@ -53,6 +56,8 @@ func (echoerZero) Echo64(context.Context, [64]byte) (_ [64]byte, _ error) { retu
 func (echoerZero) Echo(context.Context, []byte) (_ []byte, _ error) { return }
 
 func (echoerZero) Invert(context.Context, shm.Buffer) (_ error) { return }
+
+func (echoerZero) EchoShared(context.Context, shm.Buffer) (_ error) { return }
 
 func (echoerZero) Mallocs(context.Context) (_ uint64, _ error) { return }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"runtime"
+	"sync"
 	"time"
 
+	"github.com/secgear/secgear/bench/echo"
 	"github.com/secgear/secgear/bench/internal/pause"
 	"github.com/secgear/secgear/sdk/shm"
 )
@@ -36,6 +39,23 @@ func (echoer) Invert(_ context.Context, data shm.Buffer) error {
 		b = b[n:]
 	}
 	return nil
+}
+
+// scratch holds private memory for [echo.Piece] bytes.
+var scratch = sync.Pool{New: func() any { return new([echo.Piece]byte) }}
+
+func (echoer) EchoShared(_ context.Context, data shm.Buffer) error {
+	if data.Len() > echo.Piece {
+		return fmt.Errorf("%d bytes are more than a piece", data.Len())
+	}
+	mem := scratch.Get().(*[echo.Piece]byte)
+	defer scratch.Put(mem)
+	private := mem[:data.Len()]
+	if _, err := data.ReadAt(private, 0); err != nil {
+		return err
+	}
+	_, err := data.WriteAt(private, 0)
+	return err
 }
 
 func (echoer) Mallocs(context.Context) (uint64, error) {

@@ -23,6 +23,28 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+func TestEchoShared(t *testing.T) {
+	e := enclavetest.Start(t, setup)
+	c := echo.NewEchoerClient(e)
+	for _, size := range []int{0, 1, echo.Piece, echo.Piece + 1} {
+		b, err := e.NewBuffer(t.Context(), size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := bytes.Repeat([]byte{7}, size)
+		if _, err := b.WriteAt(data, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.EchoShared(t.Context(), b); (err != nil) != (size > echo.Piece) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		back := make([]byte, size)
+		if _, err := b.ReadAt(back, 0); err != nil || !bytes.Equal(back, data) {
+			t.Errorf("echo of %d bytes differs (%v)", size, err)
+		}
+	}
+}
+
 func TestInvert(t *testing.T) {
 	e := enclavetest.Start(t, setup)
 	c := echo.NewEchoerClient(e)
