@@ -54,8 +54,8 @@ type Options struct {
 	Workers int
 
 	// Spin is how long a side that waits keeps a processor busy before it
-	// sleeps: at most a millisecond; negative: not at all. Default (zero): some
-	// tens of microseconds, less while that does not pay.
+	// sleeps: at most a millisecond; negative: not at all. Default (zero): a
+	// tenth of a millisecond, less while that does not pay.
 	Spin time.Duration
 
 	// Cores are the processors that the enclave may run on; empty: any.
