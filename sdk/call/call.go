@@ -134,6 +134,9 @@ func (p *Pending) Wait(d *Decoder) error {
 // results.
 func (p *Pending) End(d *Decoder) error {
 	err := d.End()
+	if err != nil {
+		p.call.Refuse()
+	}
 	p.call.End()
 	if err != nil {
 		return p.wrap(err)

@@ -68,6 +68,8 @@ var framework = []error{
 	shm.ErrNoMemory,
 	shm.ErrProtocol,
 	shm.ErrNesting,
+	shm.ErrReleased,
+	shm.ErrLent,
 }
 
 // status returns the code for err, given the contract's sentinels.

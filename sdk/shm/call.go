@@ -34,6 +34,7 @@ type Call struct {
 	chunk   uint64 // in this side's arena, if chunked
 	chunked bool
 	loans   []*handle
+	gained  []Buffer // in the answer
 
 	signalCh chan struct{}          // capacity 1: look at state again
 	tired    bool                   // has taken turns in vain
@@ -238,6 +239,8 @@ func (c *Call) giveBack() {
 		c.loans[i] = nil
 	}
 	c.loans = c.loans[:0]
+	clear(c.gained)
+	c.gained = c.gained[:0]
 	if c.reserved > 0 {
 		l.copied.Add(int64(-c.reserved))
 		c.reserved = 0
@@ -272,7 +275,20 @@ func (c *Call) Lend(b Buffer) (Ref, error) {
 }
 
 // Borrow implements [Borrows] for results: the buffer belongs to this side now.
-func (c *Call) Borrow(r Ref) (Buffer, error) { return c.lane.received(r) }
+func (c *Call) Borrow(r Ref) (Buffer, error) {
+	b, err := c.lane.received(r)
+	if err == nil && b.h != nil {
+		c.gained = append(c.gained, b)
+	}
+	return b, err
+}
+
+// Refuse gives back the buffers in the answer, which is not what it should be.
+func (c *Call) Refuse() {
+	for _, b := range c.gained {
+		_ = b.Free() // ours alone, not lent: it can't fail
+	}
+}
 
 // Abort gives up a call that was not started.
 func (c *Call) Abort() {

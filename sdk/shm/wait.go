@@ -58,7 +58,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 // End gives back what the call held; its answer is not used any more.
 func (c *Call) End() {
 	if c.is(stateDetached) {
-		c.answer = Answer{}
+		c.answer, c.gained = Answer{}, nil
 		c.set(stateIdle)
 		return
 	}

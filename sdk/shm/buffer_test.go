@@ -2,7 +2,9 @@ package shm
 
 import (
 	"errors"
+	"runtime"
 	"testing"
+	"time"
 )
 
 // TestEmptySlice: an empty slice of a buffer crosses as an empty buffer. Once,
@@ -49,4 +51,38 @@ func TestEmptySlice(t *testing.T) {
 			t.Errorf("it was freed twice: %v", err)
 		}
 	})
+}
+
+// TestRefuse: a buffer in an answer that can't be used goes back to its owner.
+func TestRefuse(t *testing.T) {
+	p := newPair(t, Config{})
+	b, err := p.enclave.NewBuffer(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := b.give(p.enclave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := start(t.Context(), p.host, echo, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Wait(c.Ticket()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Borrow(ref)
+	if err != nil || got.Len() != 100 {
+		t.Fatalf("received %d bytes, %v", got.Len(), err)
+	}
+	c.Refuse()
+	c.End()
+	if _, err := got.Shared(); !errors.Is(err, ErrReleased) {
+		t.Errorf("the refused buffer is still this side's: %v", err)
+	}
+	for begun := time.Now(); p.enclave.arena.InUse() != 0; runtime.Gosched() {
+		if time.Since(begun) > 10*time.Second {
+			t.Fatalf("%d bytes of the owner's arena are still in use", p.enclave.arena.InUse())
+		}
+	}
 }
