@@ -9,8 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 const (
@@ -33,7 +33,7 @@ func buildImage(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("making a key: %w", err)
 	}
-	signed, err := image.Sign(unsigned, key)
+	signed, err := imagefile.Sign(unsigned, key)
 	if err != nil {
 		return fmt.Errorf("signing the enclave: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/secgear/secgear/internal/terminal"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // builtImage is what "secgear build --json" prints.
@@ -84,7 +85,7 @@ func (i *invocation) buildImage(o build.Options, key crypto.Signer) ([]byte, err
 	if err != nil || key == nil {
 		return data, err
 	}
-	return image.Sign(data, key)
+	return imagefile.Sign(data, key)
 }
 
 // manifestHint says where the manifest belongs that is not in dir.
@@ -97,7 +98,7 @@ func manifestHint(dir string) string {
 
 // deliver writes an image that was built and prints its digest.
 func (i *invocation) deliver(data []byte, out string, asJSON bool) error {
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // imageInfo is what "secgear inspect --json" prints.
@@ -65,19 +66,19 @@ func runInspect(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.Verify(); err != nil && !errors.Is(err, image.ErrUnsigned) {
+	if _, err := f.Verify(); err != nil && !errors.Is(err, imagefile.ErrUnsigned) {
 		return fmt.Errorf("verifying %s: %w", args[0], err)
 	}
 	return nil
 }
 
 // readImage reads an image, signed or not.
-func readImage(name string) (*image.File, error) {
-	data, err := image.ReadFile(name)
+func readImage(name string) (*imagefile.File, error) {
+	data, err := imagefile.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -85,7 +86,7 @@ func readImage(name string) (*image.File, error) {
 }
 
 // describe collects what there is to say about an image.
-func describe(name string, f *image.File) *imageInfo {
+func describe(name string, f *imagefile.File) *imageInfo {
 	info := &imageInfo{
 		Image: name, Digest: f.Digest, Manifest: f.Manifest, Arch: f.Arch, ProgramSize: len(f.Program),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/secgear/secgear/internal/keyfile"
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // keyInfo is what "secgear key --json" prints.
@@ -60,7 +61,7 @@ func newKey(name, algorithm string) (image.SignerID, error) {
 	} else if err != nil {
 		return image.SignerID{}, err
 	}
-	return image.SignerOf(key.Public())
+	return imagefile.SignerOf(key.Public())
 }
 
 // keyID returns the signer ID of a private or public key.
@@ -74,5 +75,5 @@ func keyID(name string) (image.SignerID, error) {
 	} else {
 		return image.SignerID{}, err
 	}
-	return image.SignerOf(public)
+	return imagefile.SignerOf(public)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/secgear/secgear/internal/atomicfile"
 	"github.com/secgear/secgear/internal/process"
 	"github.com/secgear/secgear/internal/terminal"
-	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // Variables that tell a host program what to load.
@@ -117,7 +117,7 @@ func (i *invocation) buildInto(temp, dir string, key crypto.Signer) (string, err
 	if err != nil {
 		return "", err
 	}
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		return "", err
 	}

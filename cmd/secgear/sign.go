@@ -9,6 +9,7 @@ import (
 	"github.com/secgear/secgear/internal/atomicfile"
 	"github.com/secgear/secgear/internal/keyfile"
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // signFlags are the ways to sign: exactly one of key, dev, message and
@@ -58,7 +59,7 @@ func runSign(i *invocation) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	data, err := image.ReadFile(args[0])
+	data, err := imagefile.ReadFile(args[0])
 	if err != nil {
 		return err
 	}
@@ -85,11 +86,11 @@ func runSign(i *invocation) error {
 
 // writeMessage is the first of two steps.
 func (i *invocation) writeMessage(img []byte, name string, result *signedImage) error {
-	f, err := image.Parse(img)
+	f, err := imagefile.Parse(img)
 	if err != nil {
 		return err
 	}
-	message, err := image.SigningMessage(img)
+	message, err := imagefile.SigningMessage(img)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func (f *signFlags) sign(img []byte, result *signedImage) error {
 	if err != nil {
 		return err
 	}
-	verified, err := image.Verify(signed)
+	verified, err := imagefile.Verify(signed)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (f *signFlags) signed(img []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Sign(img, key)
+	return imagefile.Sign(img, key)
 }
 
 // attach is the second of two steps.
@@ -146,8 +147,8 @@ func attach(img []byte, public, signature string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading signature: %w", err)
 	}
-	signed, err := image.Attach(img, key, sig)
-	if errors.Is(err, image.ErrSignature) {
+	signed, err := imagefile.Attach(img, key, sig)
+	if errors.Is(err, imagefile.ErrSignature) {
 		return nil, hint(err, "the signature must be made by that very key over what --message-out wrote for this very image; see secgear help sign")
 	}
 	return signed, err

@@ -11,6 +11,7 @@ import (
 	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/tee/all"
 )
 
@@ -56,15 +57,15 @@ func (c *config) buildImage(t testing.TB, m image.Manifest) *image.Image {
 		if err != nil {
 			return nil, err
 		}
-		raw, err := image.Build(m, program)
+		raw, err := imagefile.Build(m, program)
 		if err != nil {
 			return nil, err
 		}
-		signed, err := image.Sign(raw, key)
+		signed, err := imagefile.Sign(raw, key)
 		if err != nil {
 			return nil, err
 		}
-		return image.Verify(signed)
+		return imagefile.Verify(signed)
 	}()
 	if err != nil {
 		t.Fatalf("building the enclave (a sandboxed one is built from the test's own directory unless enclavetest.WithPackage names another): %v", err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/tee"
 )
 
@@ -27,11 +28,11 @@ var (
 // enclave is ready. ctx bounds loading only. The enclave runs until Close, or
 // until this process ends.
 //
-// Beside those of [image.Open], the error matches [ErrNotAllowed],
+// Beside those of [imagefile.Open], the error matches [ErrNotAllowed],
 // [ErrRollback], [*UnavailableError], [ErrSetup], [tee.ErrLost] (the enclave
 // ended before it was ready) or ctx's error. Nothing is left running.
 func Load(ctx context.Context, path string, o Options) (*Enclave, error) {
-	img, err := image.Open(path)
+	img, err := imagefile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("loading enclave: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/internal/control"
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -21,7 +22,7 @@ func TestLoadFileErrors(t *testing.T) {
 	if err := os.WriteFile(garbage, make([]byte, 200), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]error{"/nowhere/x.sgi": fs.ErrNotExist, garbage: image.ErrFormat} {
+	for name, want := range map[string]error{"/nowhere/x.sgi": fs.ErrNotExist, garbage: imagefile.ErrFormat} {
 		if _, err := Load(t.Context(), name, Options{}); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}

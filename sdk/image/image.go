@@ -1,34 +1,7 @@
-// Package image is the enclave image: one file, by convention named *.sgi,
-// that holds a program, its manifest, their digest and a signature.
-//
-// [Build] makes an unsigned image, [Sign] signs it with a key at hand, and
-// [SigningMessage] with [Attach] do so with a key kept elsewhere. To load an
-// image, take [Open] or [Verify]: they yield an [Image] only when the signature
-// holds. [Parse] is for looking at images, signed or not.
-//
-// An image is canonical: the same manifest and program give the same bytes, and
-// every other spelling of them is refused. Whatever is read was chosen by an
-// attacker until its signature has been checked, and the signer is known; sizes
-// are bounded by [MaxManifest] and [MaxProgram] and checked against the file
-// before anything is allocated.
-//
-// Who may sign is not decided here: a signature proves that the holder of some
-// key made it, and [Image.Signer] says which.
+// Package image holds what is said of an enclave's program: its manifest, its
+// measurement and who signed it. Package imagefile reads and writes the files
+// that hold all that together with the program; enclaves need this package only.
 package image
-
-import "errors"
-
-var (
-	// ErrFormat: the bytes are no image, or not in canonical form.
-	ErrFormat = errors.New("malformed image")
-	// ErrAltered: the program or manifest is not the one that the digest was
-	// taken of.
-	ErrAltered = errors.New("image was altered: its digest does not match")
-	// ErrUnsigned: the image has no signature and so can't be loaded.
-	ErrUnsigned = errors.New("image is not signed")
-	// ErrSignature: the signature was not made over this image by its key.
-	ErrSignature = errors.New("image signature does not match")
-)
 
 // Image is a verified enclave image. Everything in it is covered by the
 // signature of Signer.

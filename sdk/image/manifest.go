@@ -60,6 +60,9 @@ const (
 	DefaultWorkers    = 64
 )
 
+// MaxManifest is the size of the largest manifest, in bytes.
+const MaxManifest = 64 << 10
+
 // AnyService, alone in a manifest's Services, allows every contract.
 const AnyService = "*"
 
@@ -224,10 +227,10 @@ func syntaxError(data []byte, dec *json.Decoder, err error) error {
 	return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:at], []byte("\n")), err)
 }
 
-// canonical returns the one encoding of m that images hold: JSON as of RFC 8785
+// Canonical returns the one encoding of m that images hold: JSON as of RFC 8785
 // (keys sorted, no white space), every field given except empty lists, the
 // lists sorted. m is valid, so that no string needs an escape.
-func (m Manifest) canonical() ([]byte, error) {
+func (m Manifest) Canonical() ([]byte, error) {
 	return json.Marshal(struct {
 		Attach          []string `json:"attach,omitempty"`
 		Debug           bool     `json:"debug"`
@@ -244,9 +247,9 @@ func (m Manifest) canonical() ([]byte, error) {
 	})
 }
 
-// decodeManifest reads the canonical encoding of a valid manifest, and nothing
+// ParseCanonical reads the canonical encoding of a valid manifest, and nothing
 // else.
-func decodeManifest(data []byte) (Manifest, error) {
+func ParseCanonical(data []byte) (Manifest, error) {
 	m, err := ParseManifest(data)
 	if err != nil {
 		return Manifest{}, err
@@ -254,7 +257,7 @@ func decodeManifest(data []byte) (Manifest, error) {
 	if err := m.Validate(); err != nil {
 		return Manifest{}, err
 	}
-	again, err := m.canonical()
+	again, err := m.Canonical()
 	if err != nil {
 		return Manifest{}, err
 	}

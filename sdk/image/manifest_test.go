@@ -9,6 +9,14 @@ import (
 	"github.com/secgear/secgear/sdk/image"
 )
 
+// fullManifest sets every field.
+func fullManifest() image.Manifest {
+	return image.Manifest{
+		Name: "demo", SecurityVersion: 7, Debug: true, Memory: 1 << 30, LaneMemory: 1 << 26, Lanes: 3, Workers: 5,
+		Attach: []string{"owner", "uid:0", "gid:27"}, Services: []string{"example.com/demo.Clock", "demo.Notifier"},
+	}
+}
+
 func TestValidate(t *testing.T) {
 	long := strings.Repeat("a", 65)
 	with := func(change func(m *image.Manifest)) image.Manifest {

@@ -17,8 +17,8 @@ import (
 
 	"github.com/secgear/secgear/examples/vault"
 	"github.com/secgear/secgear/sdk/host"
-	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // buildImage builds the enclave, once, with and without a signature.
@@ -30,7 +30,7 @@ var buildImage = sync.OnceValues(func() (images struct{ signed, unsigned []byte 
 	if err != nil {
 		return images, err
 	}
-	images.signed, err = image.Sign(images.unsigned, key)
+	images.signed, err = imagefile.Sign(images.unsigned, key)
 	return images, err
 })
 
@@ -125,7 +125,7 @@ func TestJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		t.Fatalf("%v in %s", err, text)
 	}
-	img, err := image.Open(o.image)
+	img, err := imagefile.Open(o.image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestRunFails(t *testing.T) {
 			if err := os.WriteFile(o.image, images.unsigned, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, image.ErrUnsigned, ""},
+		}, imagefile.ErrUnsigned, ""},
 		{"no such TEE", func(t *testing.T, _ *options) { t.Setenv("SECGEAR_TEE", "none") }, nil, `"none"`},
 		{"no such folder", func(t *testing.T, _ *options) { t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "x")) }, fs.ErrNotExist, "temporary file"},
 	}

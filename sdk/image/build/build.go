@@ -25,6 +25,7 @@ import (
 
 	"github.com/secgear/secgear/internal/process"
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // ManifestFile is the name of the manifest beside an enclave's source.
@@ -78,7 +79,7 @@ func Image(ctx context.Context, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Build(*m, program)
+	return imagefile.Build(*m, program)
 }
 
 // ReadManifest reads the manifest in the named file and validates it. The

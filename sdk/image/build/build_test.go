@@ -14,6 +14,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // write makes the files of a tree.
@@ -51,13 +52,13 @@ func project(t *testing.T) string {
 	return filepath.Join(root, "demo", "enclave")
 }
 
-func build1(t *testing.T, o build.Options) *image.File {
+func build1(t *testing.T, o build.Options) *imagefile.File {
 	t.Helper()
 	data, err := build.Image(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}

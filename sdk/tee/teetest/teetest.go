@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/tee"
 )
 
@@ -108,14 +109,14 @@ func Build(t testing.TB, dir string) []byte {
 // Image returns a signed image of program. Each signer has a key of its own.
 func Image(t testing.TB, m image.Manifest, program []byte, signer byte) *image.Image {
 	t.Helper()
-	b, err := image.Build(m, program)
+	b, err := imagefile.Build(m, program)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = image.Sign(b, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{signer}, ed25519.SeedSize))); err != nil {
+	if b, err = imagefile.Sign(b, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{signer}, ed25519.SeedSize))); err != nil {
 		t.Fatal(err)
 	}
-	img, err := image.Verify(b)
+	img, err := imagefile.Verify(b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package image_test
+package imagefile_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // The seeds of both targets are in testdata/fuzz.
@@ -13,11 +14,11 @@ import (
 // FuzzParse: whatever Parse takes, Build and Attach give back byte by byte.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := image.Parse(data)
+		file, err := imagefile.Parse(data)
 		if err != nil {
 			return
 		}
-		again, err := image.Build(file.Manifest, file.Program)
+		again, err := imagefile.Build(file.Manifest, file.Program)
 		if err != nil {
 			t.Fatalf("building what was parsed: %v", err)
 		}
@@ -42,15 +43,15 @@ func FuzzManifest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		img, err := image.Build(m, program(nil))
+		img, err := imagefile.Build(m, program(nil))
 		if err != nil {
 			return
 		}
-		file, err := image.Parse(img)
+		file, err := imagefile.Parse(img)
 		if err != nil {
 			t.Fatalf("parsing what was built: %v", err)
 		}
-		again, err := image.Build(file.Manifest, program(nil))
+		again, err := imagefile.Build(file.Manifest, program(nil))
 		if err != nil || !bytes.Equal(img, again) {
 			t.Errorf("manifest %+v became %+v, %v", m, file.Manifest, err)
 		}

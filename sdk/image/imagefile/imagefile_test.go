@@ -1,4 +1,4 @@
-package image_test
+package imagefile_test
 
 import (
 	"bytes"
@@ -11,16 +11,15 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
 // program returns the smallest executable that images take.
@@ -52,7 +51,7 @@ func program(change func(elf []byte)) []byte {
 
 func build(t testing.TB, m image.Manifest) []byte {
 	t.Helper()
-	data, err := image.Build(m, program(nil))
+	data, err := imagefile.Build(m, program(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +59,14 @@ func build(t testing.TB, m image.Manifest) []byte {
 }
 
 // keys returns one private key per algorithm.
-func keys(t testing.TB) map[image.Algorithm]crypto.Signer {
+func keys(t testing.TB) map[imagefile.Algorithm]crypto.Signer {
 	t.Helper()
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[image.Algorithm]crypto.Signer{image.Ed25519: ed}
-	for a, curve := range map[image.Algorithm]elliptic.Curve{image.ECDSAP256: elliptic.P256(), image.ECDSAP384: elliptic.P384()} {
+	all := map[imagefile.Algorithm]crypto.Signer{imagefile.Ed25519: ed}
+	for a, curve := range map[imagefile.Algorithm]elliptic.Curve{imagefile.ECDSAP256: elliptic.P256(), imagefile.ECDSAP384: elliptic.P384()} {
 		key, err := ecdsa.GenerateKey(curve, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +78,7 @@ func keys(t testing.TB) map[image.Algorithm]crypto.Signer {
 
 func sign(t testing.TB, data []byte, key crypto.Signer) []byte {
 	t.Helper()
-	signed, err := image.Sign(data, key)
+	signed, err := imagefile.Sign(data, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,11 +101,11 @@ func TestBuildIsReproducible(t *testing.T) {
 		t.Error("the order of lists changed the image")
 	}
 	m.SecurityVersion++
-	other, err := image.Parse(build(t, m))
+	other, err := imagefile.Parse(build(t, m))
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := image.Parse(first)
+	parsed, err := imagefile.Parse(first)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +124,7 @@ func TestLayout(t *testing.T) {
 	if !bytes.Equal(data[64+len(manifest):], program(nil)) {
 		t.Error("the program is not what follows the manifest")
 	}
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +138,7 @@ func TestLayout(t *testing.T) {
 	if !bytes.Equal(f.Digest[:], h.Sum(nil)) || !bytes.Equal(f.Digest[:], data[32:64]) {
 		t.Errorf("digest %v, want %x, file says %x", f.Digest, h.Sum(nil), data[32:64])
 	}
-	message, err := image.SigningMessage(data)
+	message, err := imagefile.SigningMessage(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +152,7 @@ func TestSignAndVerify(t *testing.T) {
 	for a, key := range keys(t) {
 		t.Run(a.String(), func(t *testing.T) {
 			data := sign(t, unsigned, key)
-			img, err := image.Verify(data)
+			img, err := imagefile.Verify(data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,13 +161,13 @@ func TestSignAndVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := image.SignerID(sha256.Sum256(der))
-			if id, err := image.SignerOf(key.Public()); err != nil || id != want || img.Signer != want {
+			if id, err := imagefile.SignerOf(key.Public()); err != nil || id != want || img.Signer != want {
 				t.Errorf("signer %v, SignerOf %v, %v; want %v", img.Signer, id, err, want)
 			}
 			if !bytes.Equal(img.Program, program(nil)) || img.Arch != "amd64" || img.Manifest.SecurityVersion != 7 {
 				t.Errorf("image %+v", img)
 			}
-			f, err := image.Parse(data)
+			f, err := imagefile.Parse(data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +175,7 @@ func TestSignAndVerify(t *testing.T) {
 				t.Errorf("signature %+v", f.Signature)
 			}
 			again := sign(t, data, key) // replaces
-			if _, err := image.Verify(again); err != nil || a == image.Ed25519 && !bytes.Equal(again, data) {
+			if _, err := imagefile.Verify(again); err != nil || a == imagefile.Ed25519 && !bytes.Equal(again, data) {
 				t.Errorf("signing again: %v", err)
 			}
 		})
@@ -186,11 +185,11 @@ func TestSignAndVerify(t *testing.T) {
 func TestAttach(t *testing.T) {
 	data := build(t, fullManifest())
 	all := keys(t)
-	message, err := image.SigningMessage(data)
+	message, err := imagefile.SigningMessage(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ed, p256 := all[image.Ed25519], all[image.ECDSAP256].(*ecdsa.PrivateKey)
+	ed, p256 := all[imagefile.Ed25519], all[imagefile.ECDSAP256].(*ecdsa.PrivateKey)
 	sig, err := ed.Sign(rand.Reader, message, crypto.Hash(0))
 	if err != nil {
 		t.Fatal(err)
@@ -224,24 +223,24 @@ func TestAttach(t *testing.T) {
 	}{
 		{"Ed25519", ed.Public(), sig, ""},
 		{"P-256", p256.Public(), p256sig, ""},
-		{"over something else", p256.Public(), rawSig, image.ErrSignature.Error()},
-		{"by another key", other.Public(), sig, image.ErrSignature.Error()},
-		{"of another algorithm", p256.Public(), sig, image.ErrSignature.Error()},
-		{"empty", ed.Public(), nil, image.ErrSignature.Error()},
-		{"longer", ed.Public(), append(sig[:64:64], 0), image.ErrSignature.Error()},
-		{"DER with trailing byte", p256.Public(), append(p256sig[:len(p256sig):len(p256sig)], 0), image.ErrSignature.Error()},
+		{"over something else", p256.Public(), rawSig, imagefile.ErrSignature.Error()},
+		{"by another key", other.Public(), sig, imagefile.ErrSignature.Error()},
+		{"of another algorithm", p256.Public(), sig, imagefile.ErrSignature.Error()},
+		{"empty", ed.Public(), nil, imagefile.ErrSignature.Error()},
+		{"longer", ed.Public(), append(sig[:64:64], 0), imagefile.ErrSignature.Error()},
+		{"DER with trailing byte", p256.Public(), append(p256sig[:len(p256sig):len(p256sig)], 0), imagefile.ErrSignature.Error()},
 		{"RSA", rsaKey.Public(), sig, "neither Ed25519 nor ECDSA"},
 		{"P-224", p224.Public(), p256sig, "neither P-256 nor P-384"},
 		{"short key", ed25519.PublicKey(ed.Public().(ed25519.PublicKey)[:31]), sig, "key of 31 bytes"},
 		{"no key", nil, sig, "neither Ed25519 nor ECDSA"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			signed, err := image.Attach(data, c.pub, c.sig)
+			signed, err := imagefile.Attach(data, c.pub, c.sig)
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := image.Verify(signed); err != nil {
+				if _, err := imagefile.Verify(signed); err != nil {
 					t.Error(err)
 				}
 				return
@@ -255,14 +254,14 @@ func TestAttach(t *testing.T) {
 
 func TestUnsigned(t *testing.T) {
 	data := build(t, fullManifest())
-	f, err := image.Parse(data)
+	f, err := imagefile.Parse(data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if f.Signature != nil {
 		t.Errorf("signature %+v", f.Signature)
 	}
-	if _, err := image.Verify(data); !errors.Is(err, image.ErrUnsigned) {
+	if _, err := imagefile.Verify(data); !errors.Is(err, imagefile.ErrUnsigned) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -277,20 +276,20 @@ func TestEveryByteCounts(t *testing.T) {
 			for i := range data {
 				for bit := range 8 {
 					data[i] ^= 1 << bit
-					_, err := image.Verify(data)
-					if !errors.Is(err, image.ErrFormat) && !errors.Is(err, image.ErrAltered) && !errors.Is(err, image.ErrSignature) {
+					_, err := imagefile.Verify(data)
+					if !errors.Is(err, imagefile.ErrFormat) && !errors.Is(err, imagefile.ErrAltered) && !errors.Is(err, imagefile.ErrSignature) {
 						t.Errorf("byte %d, bit %d: error %v", i, bit, err)
 					}
-					if inBody := i >= 32 && i < len(unsigned); inBody && !errors.Is(err, image.ErrAltered) {
-						t.Errorf("byte %d, bit %d: error %v, want %v", i, bit, err, image.ErrAltered)
+					if inBody := i >= 32 && i < len(unsigned); inBody && !errors.Is(err, imagefile.ErrAltered) {
+						t.Errorf("byte %d, bit %d: error %v, want %v", i, bit, err, imagefile.ErrAltered)
 					}
 					data[i] ^= 1 << bit
-					if a != image.Ed25519 && i >= 64 {
+					if a != imagefile.Ed25519 && i >= 64 {
 						break // ECDSA is slow: one bit will do
 					}
 				}
 			}
-			if _, err := image.Verify(data); err != nil {
+			if _, err := imagefile.Verify(data); err != nil {
 				t.Errorf("unchanged: %v", err)
 			}
 		})
@@ -298,17 +297,17 @@ func TestEveryByteCounts(t *testing.T) {
 }
 
 func TestTruncatedAndExtended(t *testing.T) {
-	data := sign(t, build(t, fullManifest()), keys(t)[image.Ed25519])
+	data := sign(t, build(t, fullManifest()), keys(t)[imagefile.Ed25519])
 	name := filepath.Join(t.TempDir(), "x.sgi")
 	check := func(b []byte) {
 		t.Helper()
-		if _, err := image.Parse(b); !errors.Is(err, image.ErrFormat) {
+		if _, err := imagefile.Parse(b); !errors.Is(err, imagefile.ErrFormat) {
 			t.Errorf("%d of %d bytes: Parse: %v", len(b), len(data), err)
 		}
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := image.Open(name); !errors.Is(err, image.ErrFormat) {
+		if _, err := imagefile.Open(name); !errors.Is(err, imagefile.ErrFormat) {
 			t.Errorf("%d of %d bytes: Open: %v", len(b), len(data), err)
 		}
 	}
@@ -321,7 +320,7 @@ func TestTruncatedAndExtended(t *testing.T) {
 // TestSignatureOfAnother moves the signature of one image to another by the
 // same signer.
 func TestSignatureOfAnother(t *testing.T) {
-	key := keys(t)[image.Ed25519]
+	key := keys(t)[imagefile.Ed25519]
 	m := fullManifest()
 	a := sign(t, build(t, m), key)
 	m.SecurityVersion = 8
@@ -330,7 +329,7 @@ func TestSignatureOfAnother(t *testing.T) {
 		t.Fatal("images differ in length")
 	}
 	mixed := append(bytes.Clone(a[:len(a)-64]), b[len(b)-64:]...)
-	if _, err := image.Verify(mixed); !errors.Is(err, image.ErrSignature) {
+	if _, err := imagefile.Verify(mixed); !errors.Is(err, imagefile.ErrSignature) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -348,8 +347,8 @@ func TestHeaderSizes(t *testing.T) {
 		"large manifest":    func(b []byte) { le.PutUint32(b[12:], image.MaxManifest+1) },
 		"huge manifest":     func(b []byte) { le.PutUint32(b[12:], 1<<32-1) },
 		"no program":        func(b []byte) { le.PutUint64(b[16:], 0) },
-		"largest program":   func(b []byte) { le.PutUint64(b[16:], image.MaxProgram) },
-		"larger program":    func(b []byte) { le.PutUint64(b[16:], image.MaxProgram+1) },
+		"largest program":   func(b []byte) { le.PutUint64(b[16:], imagefile.MaxProgram) },
+		"larger program":    func(b []byte) { le.PutUint64(b[16:], imagefile.MaxProgram+1) },
 		"huge program":      func(b []byte) { le.PutUint64(b[16:], 1<<64-1) },
 		"negative program":  func(b []byte) { le.PutUint64(b[16:], 1<<63) },
 		"algorithm":         func(b []byte) { le.PutUint16(b[24:], 4) },
@@ -361,7 +360,7 @@ func TestHeaderSizes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := bytes.Clone(good)
 			change(b)
-			if _, err := image.Parse(b); !errors.Is(err, image.ErrFormat) {
+			if _, err := imagefile.Parse(b); !errors.Is(err, imagefile.ErrFormat) {
 				t.Errorf("Parse: %v", err)
 			}
 			path := filepath.Join(dir, "x.sgi")
@@ -369,7 +368,7 @@ func TestHeaderSizes(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := testing.AllocsPerRun(1, func() {
-				if _, err := image.ReadFile(path); !errors.Is(err, image.ErrFormat) {
+				if _, err := imagefile.ReadFile(path); !errors.Is(err, imagefile.ErrFormat) {
 					t.Errorf("ReadFile: %v", err)
 				}
 			})
@@ -383,21 +382,21 @@ func TestHeaderSizes(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "x.sgi")
-	data := sign(t, build(t, fullManifest()), keys(t)[image.Ed25519])
+	data := sign(t, build(t, fullManifest()), keys(t)[imagefile.Ed25519])
 	if err := os.WriteFile(name, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	img, err := image.Open(name)
+	img, err := imagefile.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if img.Manifest.Name != "demo" {
 		t.Errorf("manifest %+v", img.Manifest)
 	}
-	if _, err := image.Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := imagefile.Open(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
-	if _, err := image.Open(dir); err == nil {
+	if _, err := imagefile.Open(dir); err == nil {
 		t.Error("a directory was opened")
 	}
 }
@@ -424,7 +423,7 @@ func sealedWith(manifest string, program []byte) []byte {
 // one, or that are not valid, under a right digest.
 func TestStoredManifest(t *testing.T) {
 	const good = `{"debug":false,"lane_memory":134217728,"lanes":16,"memory":268435456,"name":"demo","security_version":1,"workers":64}`
-	if _, err := image.Parse(sealedWith(good, program(nil))); err != nil {
+	if _, err := imagefile.Parse(sealedWith(good, program(nil))); err != nil {
 		t.Fatal(err)
 	}
 	replace := func(old, by string) string {
@@ -455,7 +454,7 @@ func TestStoredManifest(t *testing.T) {
 		"cut":             good[:len(good)-1],
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := image.Parse(sealedWith(manifest, program(nil))); !errors.Is(err, image.ErrFormat) {
+			if _, err := imagefile.Parse(sealedWith(manifest, program(nil))); !errors.Is(err, imagefile.ErrFormat) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -491,62 +490,27 @@ func TestProgram(t *testing.T) {
 		{"segment wraps", func(b []byte) { le.PutUint64(b[64+16:], 1<<64-100) }, "outside"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := image.Build(image.DefaultManifest("demo"), program(c.change))
+			_, err := imagefile.Build(image.DefaultManifest("demo"), program(c.change))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Build: %v, want %q", err, c.want)
 			}
 			m := `{"debug":false,"lane_memory":134217728,"lanes":16,"memory":268435456,"name":"demo","security_version":1,"workers":64}`
-			if _, err := image.Parse(sealedWith(m, program(c.change))); !errors.Is(err, image.ErrFormat) {
+			if _, err := imagefile.Parse(sealedWith(m, program(c.change))); !errors.Is(err, imagefile.ErrFormat) {
 				t.Errorf("Parse: %v", err)
 			}
 		})
 	}
 	for machine, arch := range map[uint16]string{62: "amd64", 183: "arm64", 243: "riscv64"} {
 		p := program(func(b []byte) { le.PutUint16(b[18:], machine) })
-		data, err := image.Build(image.DefaultManifest("demo"), p)
+		data, err := imagefile.Build(image.DefaultManifest("demo"), p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err := image.Parse(data); err != nil || f.Arch != arch {
+		if f, err := imagefile.Parse(data); err != nil || f.Arch != arch {
 			t.Errorf("machine %d: %v, %v", machine, f.Arch, err)
 		}
 	}
-	if _, err := image.Build(image.DefaultManifest("demo"), nil); err == nil {
+	if _, err := imagefile.Build(image.DefaultManifest("demo"), nil); err == nil {
 		t.Error("an empty program was taken")
-	}
-}
-
-func TestIDs(t *testing.T) {
-	d := image.Digest{0xab, 31: 1}
-	text := "ab" + strings.Repeat("00", 30) + "01"
-	if d.String() != text {
-		t.Errorf("String %s", d)
-	}
-	if got, err := image.ParseDigest(strings.ToUpper(text)); err != nil || got != d {
-		t.Errorf("ParseDigest: %v, %v", got, err)
-	}
-	if got, err := image.ParseSignerID(text); err != nil || got != image.SignerID(d) || got.String() != text {
-		t.Errorf("ParseSignerID: %v, %v", got, err)
-	}
-	for _, bad := range []string{"", text[1:], text + "0", text[:63] + "g", text[:62] + " 1"} {
-		if got, err := image.ParseDigest(bad); err == nil || !got.IsZero() {
-			t.Errorf("ParseDigest(%q): %v, %v", bad, got, err)
-		}
-		if got, err := image.ParseSignerID(bad); err == nil || !got.IsZero() {
-			t.Errorf("ParseSignerID(%q): %v, %v", bad, got, err)
-		}
-	}
-	type both struct {
-		D image.Digest
-		S image.SignerID
-	}
-	in := both{d, image.SignerID(d)}
-	b, err := json.Marshal(in)
-	if err != nil || string(b) != `{"D":"`+text+`","S":"`+text+`"}` {
-		t.Fatalf("JSON %s, %v", b, err)
-	}
-	var out both
-	if err := json.Unmarshal(b, &out); err != nil || !reflect.DeepEqual(in, out) {
-		t.Errorf("JSON round trip: %v, %v", out, err)
 	}
 }

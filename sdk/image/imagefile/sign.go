@@ -1,4 +1,4 @@
-package image
+package imagefile
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/secgear/secgear/sdk/image"
 )
 
 // Algorithm says how an image was signed.
@@ -87,7 +89,7 @@ type Signature struct {
 }
 
 // Signer returns the ID of the key that the signature claims to be made with.
-func (s *Signature) Signer() SignerID { return sha256.Sum256(s.PublicKey) }
+func (s *Signature) Signer() image.SignerID { return sha256.Sum256(s.PublicKey) }
 
 // verify tells whether s is a signature over message.
 func (s *Signature) verify(message []byte) error {
@@ -144,10 +146,10 @@ func encodeKey(pub crypto.PublicKey) (Algorithm, []byte, error) {
 
 // SignerOf returns the ID that images signed with pub's private key carry. pub
 // is an [ed25519.PublicKey] or a [*ecdsa.PublicKey] on P-256 or P-384.
-func SignerOf(pub crypto.PublicKey) (SignerID, error) {
+func SignerOf(pub crypto.PublicKey) (image.SignerID, error) {
 	_, key, err := encodeKey(pub)
 	if err != nil {
-		return SignerID{}, err
+		return image.SignerID{}, err
 	}
 	return sha256.Sum256(key), nil
 }
@@ -160,19 +162,19 @@ func (f *File) message() []byte {
 
 // Verify checks the signature, and returns the image ready to be loaded. Its
 // error matches [ErrUnsigned] or [ErrSignature].
-func (f *File) Verify() (*Image, error) {
+func (f *File) Verify() (*image.Image, error) {
 	if f.Signature == nil {
 		return nil, ErrUnsigned
 	}
 	if err := f.Signature.verify(f.message()); err != nil {
 		return nil, err
 	}
-	return &Image{f.Manifest, f.Program, f.Arch, f.Digest, f.Signature.Signer()}, nil
+	return &image.Image{Manifest: f.Manifest, Program: f.Program, Arch: f.Arch, Digest: f.Digest, Signer: f.Signature.Signer()}, nil
 }
 
 // Verify parses an image and checks its signature. The result refers to data.
 // Its error matches [ErrFormat], [ErrAltered], [ErrUnsigned] or [ErrSignature].
-func Verify(data []byte) (*Image, error) {
+func Verify(data []byte) (*image.Image, error) {
 	f, err := Parse(data)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package image
+package imagefile
 
 import (
 	"crypto/sha256"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/secgear/secgear/sdk/image"
 )
 
 // Layout of an image, integers little-endian, nothing between or after:
@@ -46,9 +48,8 @@ const (
 
 // Sizes in bytes that an image can't exceed.
 const (
-	MaxManifest = 64 << 10
-	MaxProgram  = 1 << 30
-	MaxSize     = headerSize + MaxManifest + MaxProgram + maxPublicKey + maxSignature
+	MaxProgram = 1 << 30
+	MaxSize    = headerSize + image.MaxManifest + MaxProgram + maxPublicKey + maxSignature
 
 	maxPublicKey = 120 // P-384
 	maxSignature = 104 // P-384
@@ -59,7 +60,7 @@ type header struct {
 	manifest, program    int
 	algorithm            Algorithm
 	publicKey, signature int
-	digest               Digest
+	digest               image.Digest
 }
 
 // parseHeader reads the header of an image of size bytes in all, and checks
@@ -74,7 +75,7 @@ func parseHeader(b []byte, size int64) (header, error) {
 		return h, fmt.Errorf("%w: format version %d, known is %d", ErrFormat, v, formatVersion)
 	}
 	manifest, program := le.Uint32(b[12:]), le.Uint64(b[16:])
-	if manifest == 0 || manifest > MaxManifest || program == 0 || program > MaxProgram {
+	if manifest == 0 || manifest > image.MaxManifest || program == 0 || program > MaxProgram {
 		return h, fmt.Errorf("%w: manifest of %d and program of %d bytes", ErrFormat, manifest, program)
 	}
 	h.manifest, h.program = int(manifest), int(program)
@@ -111,7 +112,7 @@ func (h header) append(b []byte) []byte {
 }
 
 // digestOf measures an image.
-func digestOf(manifest, program []byte) Digest {
+func digestOf(manifest, program []byte) image.Digest {
 	le := binary.LittleEndian
 	h := sha256.New()
 	part := func(b []byte) {
@@ -121,17 +122,17 @@ func digestOf(manifest, program []byte) Digest {
 	h.Write(le.AppendUint32([]byte(digestDomain), formatVersion))
 	part(manifest)
 	part(program)
-	return Digest(h.Sum(nil))
+	return image.Digest(h.Sum(nil))
 }
 
 // File is an image as it was read: whole, canonical and with the right digest,
 // but perhaps not signed, or by nobody we should trust. To load it, take
 // [File.Verify].
 type File struct {
-	Manifest  Manifest
+	Manifest  image.Manifest
 	Program   []byte // a static executable
 	Arch      string // machine that Program is for, as GOARCH
-	Digest    Digest
+	Digest    image.Digest
 	Signature *Signature // nil if there is none
 
 	raw []byte // manifest as stored
@@ -139,7 +140,7 @@ type File struct {
 
 // Build makes the unsigned image of program, a static executable. Zero fields
 // of m take their defaults. The same arguments always give the same bytes.
-func Build(m Manifest, program []byte) ([]byte, error) {
+func Build(m image.Manifest, program []byte) ([]byte, error) {
 	m = m.WithDefaults()
 	if err := m.Validate(); err != nil {
 		return nil, fmt.Errorf("building image: manifest: %w", err)
@@ -150,7 +151,7 @@ func Build(m Manifest, program []byte) ([]byte, error) {
 	if _, err := checkProgram(program); err != nil {
 		return nil, fmt.Errorf("building image: program: %w", err)
 	}
-	manifest, err := m.canonical()
+	manifest, err := m.Canonical()
 	if err != nil {
 		return nil, fmt.Errorf("building image: manifest: %w", err)
 	}
@@ -191,7 +192,7 @@ func Parse(data []byte) (*File, error) {
 	if digestOf(f.raw, f.Program) != f.Digest {
 		return nil, ErrAltered
 	}
-	if f.Manifest, err = decodeManifest(f.raw); err != nil {
+	if f.Manifest, err = image.ParseCanonical(f.raw); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrFormat, err)
 	}
 	if f.Arch, err = checkProgram(f.Program); err != nil {
@@ -203,7 +204,7 @@ func Parse(data []byte) (*File, error) {
 // Open reads the image in the named file and checks its signature. Its error
 // matches [ErrFormat], [ErrAltered], [ErrUnsigned], [ErrSignature] or an error
 // of package os.
-func Open(name string) (*Image, error) {
+func Open(name string) (*image.Image, error) {
 	data, err := ReadFile(name)
 	if err != nil {
 		return nil, err
