@@ -250,7 +250,7 @@ func (b *bell) answered(f frame, payload []byte) {
 		return
 	}
 	switch s & 0xff {
-	case stateSwitched, stateNested, stateForsaken:
+	case stateSwitched, stateForsaken:
 	default:
 		return
 	}

@@ -249,13 +249,13 @@ func (c *Call) giveBack() {
 		ring.StoreRelease(l.answers.Ack(c.slot), c.gen)
 		c.large = false
 	}
-	c.ctx, c.args = nil, nil
+	c.args = nil
 }
 
 // release frees what c holds and its slot.
 func (l *Lane) release(c *Call) {
 	c.giveBack()
-	c.answer, c.err = Answer{}, nil
+	c.ctx, c.answer, c.err = nil, Answer{}, nil
 	c.set(stateIdle)
 	l.slots.put(c.slot) // a full barrier
 	l.freed.notify()

@@ -74,7 +74,9 @@ type region struct{ *ring.Region }
 func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l := &Lane{side: side, cfg: cfg.withDefaults(), handler: h, done: make(chan struct{})}
 	l.callSpin.max, l.serveSpin.max = l.cfg.Spin, l.cfg.Spin
-	l.turns.procs = int32(runtime.GOMAXPROCS(0))
+	if l.cfg.Spin > shortSpin {
+		l.turns.procs = int32(runtime.GOMAXPROCS(0))
+	}
 	l.freed = newNotifier()
 	for i := range l.calls {
 		l.calls[i].Store(newCall(l, i))

@@ -67,10 +67,6 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 			}
 			continue
 		}
-		if !c.tired && l.turns.n.Load() != 0 {
-			l.stopPolling()
-			return pollNothing, nil
-		}
 		if set := l.slots.taken() &^ others; set != 0 && l.notice(set) > 0 {
 			w.restart()
 			l.yield()
@@ -78,6 +74,10 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 		if l.closed.Load() || (c.bounded && contextErr(c.ctx) != nil) {
 			l.poll.unlock()
 			return pollStopped, nil
+		}
+		if !c.tired && l.turns.n.Load() != 0 {
+			l.stopPolling()
+			return pollNothing, nil
 		}
 		if w.elapsed > l.callSpin.budget() {
 			if l.fallAsleep(c) {
@@ -108,22 +108,23 @@ func (l *Lane) fallAsleep(c *Call) bool {
 		return true
 	}
 	l.poll.unlock()
-	l.watched()
+	if !l.watched() {
+		l.leave()
+	}
 	return true
 }
 
 // watched makes sure, after the poll lock was given up with the wake word set
 // to parked, that nothing came in between: a worker that was woken while the
-// lock was held has gone back to sleep; a call that was submitted meanwhile, by
-// somebody who counts on the holder of the lock, lies unread.
-func (l *Lane) watched() {
+// lock was held has gone back to sleep (then somebody must look again, and it
+// returns false); a call that was submitted meanwhile, by somebody who counts on
+// the holder of the lock, lies unread.
+func (l *Lane) watched() bool {
 	ring.Fence()
 	if !l.send.Consumed(l.send.Last()) {
 		l.rousePeer()
 	}
-	if l.myWake.Load() != parked {
-		l.leave()
-	}
+	return l.myWake.Load() == parked
 }
 
 // watch is one poller's sense of time. The clock is read only after the first
@@ -278,25 +279,24 @@ func (l *Lane) stopPolling() {
 // leave sees to it that somebody polls for the calls that don't do so
 // themselves. Whoever stops polling calls it, after a full barrier.
 func (l *Lane) leave() {
-	if l.parked.Load() != 0 && l.region != nil {
-		l.handOver()
+	for l.region != nil && l.parked.Load() != 0 && !l.handOver() {
 	}
 }
 
 // handOver makes a waiting call poll, or if all have waited long enough, the
-// sleeping worker watch for them.
-func (l *Lane) handOver() {
+// sleeping worker watch for them. It returns false if that has to be tried again.
+func (l *Lane) handOver() bool {
 	for set := l.slots.taken(); set != 0; set &= set - 1 {
 		c := l.calls[bits.TrailingZeros64(set)].Load()
 		s := c.state.Load()
 		if s&0xff == stateWaiting && c.state.CompareAndSwap(s, s&^0xff|statePoll) {
 			l.parked.Add(-1)
 			c.signal()
-			return
+			return true
 		}
 	}
 	if ok, _ := l.poll.tryCaller(); !ok {
-		return // whoever has the lock leaves later
+		return true // whoever has the lock leaves later
 	}
 	l.myWake.Store(parked) // a full barrier
 	l.notice(l.slots.taken())
@@ -304,9 +304,9 @@ func (l *Lane) handOver() {
 	l.poll.unlock()
 	if call {
 		l.wakeSelf()
-		return
+		return true
 	}
-	l.watched()
+	return l.watched()
 }
 
 // yield lets goroutines that were just woken run.

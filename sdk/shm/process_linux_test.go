@@ -146,6 +146,17 @@ func TestNoWakeUpIsLost(t *testing.T) {
 			wg.Wait()
 		})
 	}
+	t.Run("nested in switched", func(t *testing.T) {
+		for range 300 {
+			c, err := start(t.Context(), l, nested, true, []byte{1, 0, 0, 0})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := finish(c, c.Ticket()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func echo64(b *testing.B, l *Lane, arg []byte) {

@@ -219,7 +219,8 @@ func (l *Lane) admit(h ring.Head) *Request {
 }
 
 // assign gives q to whoever is to run it, and returns it if that is the caller:
-// calls made from inside a call of ours run on the goroutine that waits for it.
+// calls made from inside a call of ours run on the goroutine that waits for it,
+// if one does and the call is not a switched one.
 // The holder of poll calls it.
 func (l *Lane) assign(q *Request, own *Call) *Request {
 	c, s := l.parent(q)
@@ -227,12 +228,10 @@ func (l *Lane) assign(q *Request, own *Call) *Request {
 	case c == nil:
 	case c == own:
 		return q
-	case s&0xff == stateWaiting, s&0xff == stateAsleep, s&0xff == stateSwitched:
+	case s&0xff == stateWaiting, s&0xff == stateAsleep:
 		c.nested = q
 		if c.state.CompareAndSwap(s, s&^0xff|stateNested) {
-			if s&0xff != stateSwitched {
-				l.parked.Add(-1)
-			}
+			l.parked.Add(-1)
 			c.signal()
 			return nil
 		}
@@ -283,6 +282,14 @@ func (l *Lane) route(q *Request) {
 	if !started { // nobody waits for its answer any more
 		l.workers.Add(-1)
 	}
+}
+
+// executeNested runs q's handler on the goroutine of a caller that waits, which
+// may find its own answer next, and then neither polls nor looks who sleeps.
+func (l *Lane) executeNested(q *Request) {
+	l.execute(q)
+	ring.Fence()
+	l.wakePeer()
 }
 
 // execute runs q's handler and publishes its answer. What follows it is a full

@@ -3,6 +3,7 @@ package shm
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/secgear/secgear/sdk/internal/ring"
 )
@@ -17,8 +18,11 @@ type turns struct {
 }
 
 const (
-	// maxTurns is how often a caller lets others run before it waits in earnest.
-	maxTurns = 64
+	// maxTurns is how often a caller lets others run before it waits in earnest,
+	// and maxTaken how long; the clock is read every someTurns.
+	maxTurns  = 64
+	maxTaken  = time.Millisecond
+	someTurns = 16
 	// turnPauses is how long it looks each time, if there are processors enough.
 	turnPauses = 16
 )
@@ -33,13 +37,19 @@ func (l *Lane) takeTurns(c *Call) bool {
 	defer l.turns.n.Add(-1)
 	l.wakePeer()
 	polls := false
+	defer func() {
+		if polls {
+			l.stopPolling()
+		}
+	}()
+	var begun time.Time
 	own := l.answers.Word(c.slot)
-	for range maxTurns {
+	for turn := range maxTurns {
 		if own.Load() == c.gen || !c.is(stateFlying) {
-			if polls {
-				l.stopPolling()
-			}
 			return c.move(stateFlying, stateTaken)
+		}
+		if l.closed.Load() || c.bounded && contextErr(c.ctx) != nil {
+			break
 		}
 		if !polls && !l.poll.held() {
 			if polls, _ = l.poll.tryCaller(); polls {
@@ -47,13 +57,15 @@ func (l *Lane) takeTurns(c *Call) bool {
 			}
 		}
 		if polls {
-			if n == 1 || l.recv.Ready() || l.closed.Load() {
-				l.stopPolling()
+			if n == 1 || l.recv.Ready() {
 				return false
 			}
 			if l.parked.Load() != 0 {
 				l.notice(l.slots.taken())
 			}
+		}
+		if turn%someTurns == someTurns-1 && l.longTurns(&begun) {
+			break
 		}
 		if n <= l.turns.procs && !l.cfg.Cooperative {
 			ring.Spin(own, c.gen, own, c.gen, turnPauses)
@@ -61,9 +73,18 @@ func (l *Lane) takeTurns(c *Call) bool {
 		runtime.Gosched()
 		n = l.turns.n.Load()
 	}
-	if polls {
-		l.stopPolling()
-	}
 	c.tired = true
 	return false
+}
+
+// longTurns wakes the other side's idle worker if the submissions lie unread,
+// and tells whether turns have been taken for long, since begun or now.
+func (l *Lane) longTurns(begun *time.Time) bool {
+	if l.peerWake.Load() != woken && !l.send.Consumed(l.send.Last()) {
+		l.rousePeer()
+	}
+	if begun.IsZero() {
+		*begun = time.Now()
+	}
+	return time.Since(*begun) > maxTaken
 }

@@ -32,7 +32,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 				}
 			}
 			if what == pollNested {
-				c.lane.execute(q)
+				l.executeNested(q)
 			}
 		}
 	}
@@ -58,7 +58,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 // End gives back what the call held; its answer is not used any more.
 func (c *Call) End() {
 	if c.is(stateDetached) {
-		c.answer, c.gained = Answer{}, nil
+		c.ctx, c.answer, c.gained = nil, Answer{}, nil
 		c.set(stateIdle)
 		return
 	}
@@ -106,12 +106,8 @@ func (c *Call) wait() error {
 func (c *Call) runNested() {
 	q := c.nested
 	c.nested = nil
-	if c.switched {
-		c.set(stateSwitched)
-	} else {
-		c.set(stateFlying)
-	}
-	c.lane.execute(q)
+	c.set(stateFlying)
+	c.lane.executeNested(q)
 }
 
 // fly polls for the call, or waits for whoever polls.
@@ -135,7 +131,7 @@ func (c *Call) fly(l *Lane) error {
 	what, q := l.pollFor(c)
 	switch what {
 	case pollNested:
-		l.execute(q)
+		l.executeNested(q)
 	case pollStopped:
 		return c.stop()
 	}

@@ -71,10 +71,13 @@ func (l *Lane) sleep(nap time.Duration) {
 		if !l.poll.held() {
 			return
 		}
-		// Somebody polls already: what we were woken for is in hand, and
-		// whoever it is looks at the word once more after they stop. That
-		// they are still at it is checked last: the word may have changed
-		// hands several times since.
+		// Somebody polls already: what we were woken for is in hand. That they
+		// are still at it is checked last: the word may have changed hands
+		// several times since. They may find their own answer and leave before
+		// they see the rest, so we look again soon.
+		if v == woken {
+			nap = min(nap, slowWake)
+		}
 		l.myWake.CompareAndSwap(woken, awake)
 		if !l.poll.held() {
 			return

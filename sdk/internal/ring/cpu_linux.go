@@ -23,7 +23,8 @@ func CPU() uint32 {
 }
 
 // LeaveCPU moves the calling thread to another one of the processors that it may
-// run on, if there is one. It may still run on all of them.
+// run on, if there is one. It may still run on all of them; to the kernel that is
+// now its own choice, which it keeps if more are allowed later.
 func LeaveCPU() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
