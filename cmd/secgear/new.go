@@ -85,7 +85,7 @@ func parseName(module string) (projectName, error) {
 		return n, fmt.Errorf("%q is no module path", module)
 	}
 	if !nameGrammar.MatchString(n.dir) || len(n.dir) > 64 {
-		return n, fmt.Errorf("%q is no name for an enclave: it takes 1 to 64 lower case letters and digits, in groups joined by '-', '_' or '.'", n.dir)
+		return n, fmt.Errorf("%q is no name for an enclave: it takes 1 to 64 lower case letters and digits, a letter first, in groups joined by '-', '_' or '.'", n.dir)
 	}
 	n.pkg = strings.NewReplacer("-", "", "_", "", ".", "").Replace(n.dir)
 	if token.IsKeyword(n.pkg) || slices.Contains(taken, n.pkg) {

@@ -137,6 +137,9 @@ func (i *invocation) buildHost(temp, dir string) (string, error) {
 	name := filepath.Join(temp, filepath.Base(abs))
 	cmd := exec.Command("go", "build", "-o", name, ".")
 	cmd.Dir = dir
+	if os.Getenv("GOTMPDIR") == "" { // go leaves its files behind when interrupted
+		cmd.Env = append(os.Environ(), "GOTMPDIR="+temp)
+	}
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := process.Run(i, cmd); err != nil {

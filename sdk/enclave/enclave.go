@@ -85,7 +85,11 @@ func (e *Enclave) NewBuffer(ctx context.Context, n int) (shm.Buffer, error) {
 	if err != nil {
 		return shm.Buffer{}, fmt.Errorf("allocating a shared buffer: %w", err)
 	}
-	return l.NewBuffer(ctx, n)
+	b, err := l.NewBuffer(ctx, n)
+	if err != nil {
+		return b, fmt.Errorf("allocating a shared buffer: %w", err)
+	}
+	return b, nil
 }
 
 // TEE returns the name of the TEE that the enclave runs in: "sim", "vm", …

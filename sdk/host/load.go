@@ -32,6 +32,9 @@ var (
 // [ErrRollback], [*UnavailableError], [ErrSetup], [tee.ErrLost] (the enclave
 // ended before it was ready) or ctx's error. Nothing is left running.
 func Load(ctx context.Context, path string, o Options) (*Enclave, error) {
+	if path == "" {
+		return nil, errors.New("loading enclave: the image's name is empty (secgear run gives it in SECGEAR_IMAGE)")
+	}
 	img, err := imagefile.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("loading enclave: %w", err)

@@ -64,7 +64,9 @@ func (l *Lane) NewBuffer(ctx context.Context, n int) (Buffer, error) {
 		return Buffer{}, fmt.Errorf("shared buffers: this lane has no shared memory: %w", errors.ErrUnsupported)
 	case l.closed.Load():
 		return Buffer{}, l.err
-	case n < 0 || n > math.MaxUint32:
+	case n < 0:
+		return Buffer{}, fmt.Errorf("a buffer of %d bytes", n)
+	case n > math.MaxUint32:
 		return Buffer{}, tooLarge(n, l.region.ArenaSize())
 	case n == 0:
 		return Buffer{}, nil
@@ -205,7 +207,7 @@ func (b Buffer) lend(l *Lane) (Ref, error) {
 		return Ref{}, nil
 	}
 	if b.h.lane != l {
-		return Ref{}, fmt.Errorf("%w: the buffer belongs to another lane", ErrProtocol)
+		return Ref{}, errOtherLane
 	}
 	for {
 		w := b.h.word.Load()
@@ -217,6 +219,8 @@ func (b Buffer) lend(l *Lane) (Ref, error) {
 		}
 	}
 }
+
+var errOtherLane = errors.New("the buffer belongs to another lane: allocate it from the enclave that is called")
 
 // comeBack ends one loan.
 func (h *handle) comeBack() { h.word.Add(^uint64(0)) }
@@ -231,7 +235,7 @@ func (b Buffer) give(l *Lane) (Ref, error) {
 	case b.h == nil:
 		return Ref{}, nil
 	case b.h.lane != l:
-		return Ref{}, fmt.Errorf("%w: the buffer belongs to another lane", ErrProtocol)
+		return Ref{}, errOtherLane
 	case b.h.hold != holdOwn:
 		return Ref{}, fmt.Errorf("returning a buffer that this side did not allocate: %w", ErrLent)
 	}

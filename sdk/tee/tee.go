@@ -26,7 +26,7 @@ var ErrLost = errors.New("the other side is gone")
 
 // ErrClosed is matched by the error of every use of an enclave or lane after
 // this side closed it.
-var ErrClosed = errors.New("closed")
+var ErrClosed = errors.New("closed by this side")
 
 // Backend launches enclave images in one kind of TEE. Methods may be called
 // concurrently.

@@ -201,6 +201,9 @@ func (t *tool) compile(ctx context.Context, o Options) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir) // a temporary directory
 	out := filepath.Join(dir, "program")
+	here := *t
+	here.env = append(slices.Clip(t.env), "GOTMPDIR="+dir) // go leaves its files behind when interrupted
+	t = &here
 	if err := t.link(ctx, o, out, ""); err != nil {
 		return nil, err
 	}

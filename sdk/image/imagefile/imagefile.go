@@ -25,7 +25,7 @@ var (
 	// taken of.
 	ErrAltered = errors.New("image was altered: its digest does not match")
 	// ErrUnsigned: the image has no signature and so can't be loaded.
-	ErrUnsigned = errors.New("image is not signed")
+	ErrUnsigned = errors.New("image is not signed (secgear sign signs it)")
 	// ErrSignature: the signature was not made over this image by its key.
 	ErrSignature = errors.New("image signature does not match")
 )
