@@ -16,9 +16,9 @@ import (
 // Lane is one end of a lane. Its methods are safe for concurrent use.
 //
 // A request walks one way: Begin takes a slot, Start publishes the submission
-// (send.go), Wait polls for the reply or sleeps (wait.go, poll.go); at the
-// other end a worker takes the submission, runs the handler and publishes the
-// reply (serve.go, request.go).
+// (call.go), Wait polls for the reply, takes turns with others that wait, or
+// sleeps (wait.go, poll.go, turns.go); at the other end a worker takes the
+// submission, runs the handler and publishes the reply (serve.go, request.go).
 type Lane struct {
 	side    Role
 	cfg     Config
