@@ -64,8 +64,12 @@ func (l *Lane) takeTurns(c *Call) bool {
 				l.notice(l.slots.taken())
 			}
 		}
-		if turn%someTurns == someTurns-1 && l.longTurns(&begun) {
-			break
+		if turn%someTurns == someTurns-1 {
+			if now := time.Now(); begun.IsZero() {
+				begun = now
+			} else if now.Sub(begun) > maxTaken {
+				break
+			}
 		}
 		if n <= l.turns.procs && !l.cfg.Cooperative {
 			ring.Spin(own, c.gen, own, c.gen, turnPauses)
@@ -75,16 +79,4 @@ func (l *Lane) takeTurns(c *Call) bool {
 	}
 	c.tired = true
 	return false
-}
-
-// longTurns wakes the other side's idle worker if the submissions lie unread,
-// and tells whether turns have been taken for long, since begun or now.
-func (l *Lane) longTurns(begun *time.Time) bool {
-	if l.peerWake.Load() != woken && !l.send.Consumed(l.send.Last()) {
-		l.rousePeer()
-	}
-	if begun.IsZero() {
-		*begun = time.Now()
-	}
-	return time.Since(*begun) > maxTaken
 }
