@@ -220,8 +220,7 @@ func (l *Lane) admit(h ring.Head) *Request {
 
 // assign gives q to whoever is to run it, and returns it if that is the caller:
 // calls made from inside a call of ours run on the goroutine that waits for it,
-// if one does and the call is not a switched one.
-// The holder of poll calls it.
+// if one does and the call is not a switched one. The holder of poll calls it.
 func (l *Lane) assign(q *Request, own *Call) *Request {
 	c, s := l.parent(q)
 	switch {

@@ -16,30 +16,31 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 	if uint32(s>>8) != ticket || s&0xff == stateIdle || s&0xff == stateTaken || s&0xff == stateAbandoned || s&0xff == stateForsaken {
 		return Answer{}, ErrWaited
 	}
+	l := c.lane
 	if s&0xff == stateFlying {
-		if l := c.lane; l.turns.n.Load() != 0 {
-			if l.takeTurns(c) && !l.closed.Load() {
-				if c.err = c.read(); c.err == nil {
-					return c.answer, nil
-				}
+		if l.turns.n.Load() != 0 {
+			if l.takeTurns(c) {
+				return c.result()
 			}
 		} else if ok, _ := l.poll.tryCaller(); ok { // a full barrier: the submission is out
-			c.lane.wakePeer()
-			what, q := c.lane.pollFor(c)
-			if what == pollAnswered && !c.lane.closed.Load() {
-				if c.err = c.read(); c.err == nil {
-					return c.answer, nil
-				}
-			}
-			if what == pollNested {
+			l.wakePeer()
+			switch what, q := l.pollFor(c); what {
+			case pollAnswered:
+				return c.result()
+			case pollNested:
 				l.executeNested(q)
 			}
 		}
 	}
 	if err := c.wait(); err != nil {
-		c.lane.leave()
+		l.leave()
 		return Answer{}, err
 	}
+	return c.result()
+}
+
+// result reads the answer, once, and ends the call if it is none.
+func (c *Call) result() (Answer, error) {
 	if !c.is(stateDetached) {
 		c.err = c.read()
 	}
@@ -47,8 +48,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 		// The other side has perhaps only answered that its context ended.
 		c.err = tee.ErrClosed
 	}
-	if c.err != nil {
-		err := c.err
+	if err := c.err; err != nil {
 		c.End()
 		return Answer{}, err
 	}
@@ -112,10 +112,8 @@ func (c *Call) runNested() {
 
 // fly polls for the call, or waits for whoever polls.
 func (c *Call) fly(l *Lane) error {
-	if !c.tired {
-		if l.takeTurns(c) {
-			return nil
-		}
+	if !c.tired && l.takeTurns(c) {
+		return nil
 	}
 	ok, asked := l.poll.tryCaller() // a full barrier: the submission is out
 	l.wakePeer()
