@@ -24,9 +24,11 @@ const (
 	morePauses  = 64  // between looks at the clock
 	manyPauses  = 8   // between looks at many calls
 
-	// stall is how long a submission may lie unread before the other side's
-	// idle worker is woken to help.
-	stall = 5 * time.Microsecond
+	// stall is how long nothing may be taken of what was submitted before the
+	// other side's idle worker is woken to help: about as long as that takes.
+	// Most of those who don't take anything were only interrupted, and a worker
+	// woken then is in the way of the one who will go on.
+	stall = 50 * time.Microsecond
 	// slowWake is how long waking up may take.
 	slowWake = time.Millisecond
 )
@@ -134,7 +136,7 @@ type watch struct {
 	begun   time.Time
 	elapsed time.Duration
 	pauses  int
-	stuck   uint32    // the last submission when it was first seen unread
+	stuck   uint32    // how many submissions were taken when one was first seen unread
 	since   time.Time // when that was; zero: it isn't
 	roused  time.Duration
 }
@@ -174,22 +176,18 @@ func (w *watch) checkStall(now time.Time) {
 	if l.slots.taken() == 0 {
 		return
 	}
-	last := l.send.Last()
+	taken := l.send.Taken()
 	switch {
-	case w.since.IsZero() || w.stuck != last:
-		if !l.send.Consumed(last) {
-			w.stuck, w.since = last, now
-		} else {
-			w.since = time.Time{}
-		}
+	case taken-1 == l.send.Last():
+		w.since = time.Time{}
+	case w.since.IsZero() || w.stuck != taken:
+		w.stuck, w.since = taken, now
 	case now.Sub(w.since) < stall+w.roused:
 	case now.Sub(w.since) < slowWake && l.peerWake.Load() == woken:
 		// It is on its way.
-	case l.send.Consumed(last):
-		w.since = time.Time{}
 	default:
 		l.rousePeer()
-		w.roused = max(2*w.roused, 10*stall)
+		w.roused = max(2*w.roused, stall)
 		w.since = now
 	}
 }

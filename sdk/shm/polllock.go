@@ -17,7 +17,7 @@ const (
 	pollFree   = 0
 	pollCaller = 1
 	pollWorker = 2
-	pollWanted = 3 // held by a worker, wanted by a caller
+	pollWanted = 3 // held by a worker, wanted by somebody else
 )
 
 // tryCaller takes the lock for a waiting caller. asked is true when an idle
@@ -32,10 +32,11 @@ func (p *pollLock) tryCaller() (ok, asked bool) {
 // tryWorker takes the lock for an idle worker.
 func (p *pollLock) tryWorker() bool { return p.state.CompareAndSwap(pollFree, pollWorker) }
 
-// relieveWorker takes the lock from a worker that has not served and so is about
-// to go back to sleep, for one that has: the next call may come at once.
+// relieveWorker takes the lock from a worker that has probably just been woken,
+// for one that has served: the next call may come at once.
 func (p *pollLock) relieveWorker() bool {
 	for range handOverTries {
+		p.state.CompareAndSwap(pollWorker, pollWanted)
 		if p.state.Load() == pollCaller {
 			return false
 		}

@@ -109,7 +109,9 @@ func (l *Lane) relieved() bool {
 // the other side has been told to wake a sleeper.
 func (l *Lane) pollServe(served bool) *Request {
 	l.setAwake()
-	budget := time.Duration(0)
+	// A worker that was woken does not park at once: who is between two short
+	// calls takes over, and the other side need not wake anybody for the next.
+	budget := min(l.cfg.Spin, shortSpin)
 	if served {
 		budget = l.serveSpin.budget()
 	}
@@ -119,7 +121,7 @@ func (l *Lane) pollServe(served bool) *Request {
 		for l.recv.Ready() && !l.closed.Load() {
 			if q := l.take(nil); q != nil {
 				l.letGo()
-				if spun {
+				if spun && served {
 					l.serveSpin.paid()
 				}
 				return q
@@ -133,7 +135,7 @@ func (l *Lane) pollServe(served bool) *Request {
 			return nil
 		}
 		if w.elapsed >= budget {
-			if budget > 0 {
+			if served {
 				l.serveSpin.failed()
 			}
 			l.myWake.Store(parked) // a full barrier

@@ -136,6 +136,9 @@ func (s *Sender) Consumed(pos uint32) bool {
 	return int32(s.read.Load()-pos) > 0
 }
 
+// Taken is how many submissions the receiver says that it has taken.
+func (s *Sender) Taken() uint32 { return s.read.Load() }
+
 // Word returns the word that changes when the next submission is published,
 // and the value that it then has.
 func (c *Receiver) Word() (*atomic.Uint32, uint32) { return &c.next.seq, c.want }
