@@ -14,8 +14,9 @@ help: ## Prints this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1: \2/p' Makefile | \
 		awk -F': ' '{ printf "%s%-14s%s\n", "  ", substr($$1, 3), substr($$0, length($$1) + 3) }'
 
-run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… instead of the strongest).
+run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… instead of the strongest), then serves HTTPS from one.
 	@bin/secgear run $${TEE:+--tee "$$TEE"} ./examples/vault -- $${FILE:+--file "$$FILE"}
+	@bin/secgear run $${TEE:+--tee "$$TEE"} ./examples/https
 
 build: ## Builds the command bin/secgear.
 	@scripts/setup

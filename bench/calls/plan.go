@@ -152,6 +152,32 @@ var groups = []group{
 		},
 	},
 	{
+		name: "stream", weight: 1,
+		turns: []turn{
+			{who: ours, work: "stream", slice: bulk, mean: true},
+			{who: socket, work: "stream", slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"stream_over_uds", 1, 0, atLeast(1.5),
+				"One stream into the enclave takes this many times as many bytes a second, written 64 KiB at a time, as a Unix socket.",
+			},
+		},
+	},
+	{
+		name: "streams", weight: 1,
+		turns: []turn{
+			{who: ours, work: "streams1000", slice: bulk, mean: true},
+			{who: socket, work: "streams1000", slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"streams_1000_over_uds", 1, 0, atLeast(1),
+				"With a thousand streams open, 16 of them busy with messages of 64 bytes and their answers, this many times as many messages get through as over Unix sockets.",
+			},
+		},
+	},
+	{
 		name: "oversubscribed", weight: 2,
 		turns: []turn{
 			{who: ours, work: "rtt64", slice: quota, mean: true, burn: true},

@@ -29,6 +29,8 @@ type Enclave struct {
 	mux  call.Mux
 	talk *conversation
 
+	listeners shm.Listeners
+
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
 
@@ -72,6 +74,7 @@ func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
 		Workers:     e.opt.Workers,
 		Spin:        e.opt.Spin,
 		Cooperative: cooperative(e.inst),
+		Listeners:   &e.listeners,
 		Cause:       e.cause,
 	})
 	if err != nil {
@@ -141,6 +144,7 @@ func discard(t *tee.Lane) {
 func (e *Enclave) abandon() error {
 	defer close(e.done)
 	e.fault.CompareAndSwap(nil, &errClosed)
+	e.listeners.End(errClosed)
 	if lane := e.lane.Load(); lane != nil {
 		lane.Close()
 		defer join(lane)
@@ -256,6 +260,7 @@ func (e *Enclave) Err() error {
 func (e *Enclave) Close() error {
 	e.closeOnce.Do(func() {
 		e.fault.CompareAndSwap(nil, &errClosed)
+		e.listeners.End(errClosed)
 		close(e.closing)
 	})
 	<-e.done

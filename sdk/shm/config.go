@@ -37,6 +37,9 @@ type Config struct {
 	// becomes the lane's error.
 	Cause func() error
 
+	// Listeners take the streams that the other side dials; nil: nobody does.
+	Listeners *Listeners
+
 	nap time.Duration // tests make it long, so that a lost wake-up hangs them
 
 	// OnClose, if not nil, is called once when the lane has ended, with why.
