@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,6 +35,14 @@ type Options struct {
 	// what the TEE's platform keeps. It is made, mode 0700, if it is not there.
 	// Default: see [DefaultStateDir].
 	StateDir string
+
+	// ImageKey hands over the key of an encrypted image. It is called for those
+	// only, once, after the image's signature, Signers, Digests and security
+	// version were checked; Load's ctx bounds it, whether it heeds that or not. The
+	// key it returns is Load's to wipe: return a Clone of one that you keep.
+	// Default: the key in the file that the environment's SECGEAR_IMAGE_KEY
+	// names, see [KeyFile]; without that, encrypted images are not loaded.
+	ImageKey func(ctx context.Context, want KeyRequest) (image.Key, error)
 
 	// Services, if not nil, registers what this side serves (OCALLs) before the
 	// enclave's setup runs. More can be registered with the loaded enclave.
@@ -93,6 +102,9 @@ func (o Options) withDefaults(m image.Manifest) (Options, error) {
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
+	}
+	if name := os.Getenv("SECGEAR_IMAGE_KEY"); o.ImageKey == nil && name != "" {
+		o.ImageKey = KeyFile(name)
 	}
 	var err error
 	if o.StateDir == "" {

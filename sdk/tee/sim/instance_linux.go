@@ -28,7 +28,8 @@ type instance struct {
 	hardware    *hardware.Enclave
 	log         *slog.Logger
 	protections []tee.Protection
-	debug       bool // its output is logged
+	debug       bool   // its output is logged
+	pin         []byte // of a decrypted program, until the end
 
 	out  chan packet   // to the platform socket, unbuffered
 	done chan struct{} // closed once err is final
@@ -53,13 +54,13 @@ type packet struct {
 func newInstance(proc *spawn.Process, l *launch, hw *hardware.Enclave, log *slog.Logger) *instance {
 	i := &instance{
 		proc: proc, platform: l.conns[0], control: l.conns[1], hardware: hw, log: log,
-		debug: l.stderr != nil,
-		out:   make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
+		debug: l.stderr != nil, pin: l.pin,
+		out: make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
 	}
 	said := make(chan struct{})
 	go i.logOutput(l.stderr, said)
 	go i.watch(said)
-	l.conns, l.stderr = [2]*net.UnixConn{}, nil
+	l.conns, l.stderr, l.pin = [2]*net.UnixConn{}, nil, nil
 	return i
 }
 
@@ -68,6 +69,7 @@ func (i *instance) watch(said <-chan struct{}) {
 	<-i.proc.Done()
 	<-said
 	i.platform.Close()
+	unpin(i.pin)
 	i.mu.Lock()
 	i.err = i.cause()
 	i.mu.Unlock()
