@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/secgear/secgear/sdk/call"
@@ -165,17 +166,18 @@ func (o Options) checkBackends(f *faults) {
 		seen[b.Name()] = true
 		known = known || b.Name() == o.TEE
 	}
-	f.check(!known, "TEE", "%q is neither %q nor one of %q", o.TEE, auto, names(o.Backends))
+	f.check(!known, "TEE", "there is no %q; known are %s (for secgear run --tee and SECGEAR_TEE, too)", o.TEE, names(o.Backends))
 }
 
-func names(backends []tee.Backend) []string {
-	var out []string
+// names lists what Options.TEE can be, for people.
+func names(backends []tee.Backend) string {
+	out := []string{auto}
 	for _, b := range backends {
 		if b != nil {
 			out = append(out, b.Name())
 		}
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // DefaultStateDir returns the folder for what outlives enclaves: the

@@ -48,7 +48,9 @@ func (v versions) check(img *image.Image) error {
 	}
 	m := img.Manifest
 	if highest := seen[versionKey{img.Signer, m.Name}]; m.SecurityVersion < highest {
-		return fmt.Errorf("%w: %d after %d", ErrRollback, m.SecurityVersion, highest)
+		return fmt.Errorf("%w: %d after %d, which the state folder %s remembers; load an image of version %d or later, or, if this is development, "+
+			"take another state folder (SECGEAR_STATE) or forget all versions seen by removing %s",
+			ErrRollback, m.SecurityVersion, highest, v.dir, highest, filepath.Join(v.dir, versionsFile))
 	}
 	return nil
 }
