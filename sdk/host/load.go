@@ -63,6 +63,9 @@ func load(ctx context.Context, img *image.Image, o Options) (*Enclave, error) {
 	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
+	if err := checkStateDir(o.StateDir); err != nil {
+		return nil, fmt.Errorf("using the state folder %s: %w", o.StateDir, err)
+	}
 	seen := versions{dir: o.StateDir}
 	if err := seen.check(img); err != nil {
 		return nil, err

@@ -33,7 +33,8 @@ type Options struct {
 	Digests []image.Digest
 
 	// StateDir holds what outlives an enclave: the security versions seen and
-	// what the TEE's platform keeps. It is made, mode 0700, if it is not there.
+	// what the TEE's platform keeps. It is made, mode 0700, if it is not there; one
+	// that is another user's, or that every user can write to, is refused.
 	// Default: see [DefaultStateDir].
 	StateDir string
 

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/secgear/secgear/sdk/image"
 )
@@ -227,22 +229,33 @@ func Open(name string) (*image.Image, error) {
 	return img, nil
 }
 
+// openRegular opens a file for reading, and does not wait for whoever may be at
+// the other end of what is none.
+func openRegular(name string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat() // of what was opened, whatever the name means by now
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
 // ReadFile returns the bytes of the image in the named file, for [Parse] and
 // the like. No more is allocated than the header asks for, and nothing unless
 // the file has exactly that size.
 func ReadFile(name string) (data []byte, err error) {
-	f, err := os.Open(name)
+	f, info, err := openRegular(name)
 	if err != nil {
 		return nil, fmt.Errorf("opening image: %w", err)
 	}
 	defer f.Close() // only read from
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("opening image: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("opening image %s: not a regular file", name)
-	}
 	var fixed [headerSize]byte
 	if _, err := io.ReadFull(f, fixed[:]); err != nil {
 		return nil, fmt.Errorf("opening image %s: %w: shorter than its header", name, ErrFormat)

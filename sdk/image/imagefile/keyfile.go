@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"runtime"
 
 	"github.com/secgear/secgear/internal/atomicfile"
@@ -46,20 +45,11 @@ func ReadKey(name string) (image.Key, error) {
 }
 
 func readKey(name string) (image.Key, error) {
-	if info, err := os.Stat(name); err != nil {
-		return image.Key{}, err
-	} else if !info.Mode().IsRegular() { // to open it could wait forever
-		return image.Key{}, fmt.Errorf("%w: %s is not a regular file", ErrKeyFile, name)
-	}
-	f, err := os.Open(name)
+	f, info, err := openRegular(name)
 	if err != nil {
 		return image.Key{}, err
 	}
-	defer f.Close()       // only read from
-	info, err := f.Stat() // of what was opened, whatever the name means by now
-	if err != nil {
-		return image.Key{}, err
-	}
+	defer f.Close() // only read from
 	if err := checkKeyFile(info); err != nil {
 		return image.Key{}, fmt.Errorf("%w: %s %w", ErrKeyFile, name, err)
 	}
@@ -73,9 +63,6 @@ func readKey(name string) (image.Key, error) {
 
 // checkKeyFile tells what is wrong with a file that is to hold a key.
 func checkKeyFile(info fs.FileInfo) error {
-	if !info.Mode().IsRegular() {
-		return errors.New("is not a regular file")
-	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" {
 		return fmt.Errorf("is open to others than its owner (mode %04o): chmod 600 it, and make another key if somebody may have read it", perm)
 	}

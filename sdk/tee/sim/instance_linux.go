@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/secgear/secgear/sdk/internal/control"
 	"github.com/secgear/secgear/sdk/internal/spawn"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/sim/hardware"
@@ -113,17 +114,18 @@ func (i *instance) logOutput(r *os.File, said chan<- struct{}) {
 	defer r.Close()
 	lines := bufio.NewReaderSize(r, 4096)
 	for {
-		line, _, err := lines.ReadLine() // longer ones in pieces
+		b, _, err := lines.ReadLine() // longer ones in pieces
 		if err != nil {
 			return
 		}
-		if len(line) == 0 {
+		if len(b) == 0 {
 			continue
 		}
-		i.log.Warn("enclave prints", "line", string(line))
+		line := control.Printable(string(b)) // it goes to terminals
+		i.log.Warn("enclave prints", "line", line)
 		i.mu.Lock()
 		if i.said == "" {
-			i.said = string(line)
+			i.said = line
 		}
 		i.mu.Unlock()
 	}
