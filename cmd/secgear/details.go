@@ -14,8 +14,9 @@ directory host; dir is the directory they are in (default: the current one), or
 the enclave's own. The enclave is built and signed with your development key,
 the host is built, and it is run with these variables:
 
-  SECGEAR_IMAGE  name of the image file, which is removed at the end
-  SECGEAR_TEE    what --tee says, if it is given
+  SECGEAR_IMAGE      name of the image file, which is removed at the end
+  SECGEAR_TEE        what --tee says, if it is given
+  SECGEAR_IMAGE_KEY  what --image-key says, if it is given
 
 secgear run ends with the status of the host.`,
 
@@ -38,11 +39,24 @@ In two steps, with a key kept elsewhere (Ed25519, ECDSA on P-256 or P-384):
 
 A signature is verified before it is written.`,
 
-	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]
-  secgear key id key.pem
+	"encrypt": `The program becomes ciphertext (AES-256-GCM); the manifest stays readable, and
+bound to it. The same image and key give the same digest, which is printed. Sign
+the image afterwards: measuring, signing, inspecting and verifying it take no
+key, only running it does.
+
+  secgear key image -o image.key
+  secgear encrypt --key image.key demo.sgi
+  secgear sign --key key.pem demo.sgi
+
+secgear build --encrypt does so at once.`,
+
+	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]    a key to sign images
+  secgear key image -o image.key                          a key to encrypt them
+  secgear key id FILE
 
 The signer ID is SHA-256 over the public key (PKIX, DER). key id takes private
-and public keys.`,
+and public keys, and image keys, which have an ID of their own. An image key is
+a file of 32 random bytes that only its owner can read.`,
 
 	"inspect": `An image without signature can be inspected too. If there is a signature that
 does not hold, the exit status is 1.`,

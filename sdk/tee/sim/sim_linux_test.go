@@ -83,7 +83,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 		run    string
 		groups []uint32
 	}{
-		{"Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*", nil},
+		{"Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*|Encrypted.*", nil},
 		{"Sandbox.*|Confined|Probe", []uint32{4, 5}},
 	} {
 		t.Run(fmt.Sprintf("groups=%d", len(tt.groups)), func(t *testing.T) {
