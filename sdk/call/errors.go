@@ -70,6 +70,7 @@ var framework = []error{
 	shm.ErrNesting,
 	shm.ErrReleased,
 	shm.ErrLent,
+	ErrCheck,
 }
 
 // status returns the code for err, given the contract's sentinels.

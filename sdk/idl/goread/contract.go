@@ -79,6 +79,7 @@ func (r *reader) method(contract string, f *ast.Field, fn *ast.FuncType) *model.
 	}
 	m.Args = r.values(where, params)
 	m.Results = r.values(where, results)
+	m.Checks = r.methodChecks(m, f.Doc)
 	return m
 }
 

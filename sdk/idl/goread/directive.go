@@ -15,6 +15,7 @@ const (
 	ocallDirective    = "secgear:ocall"
 	switchedDirective = "secgear:switched"
 	errorDirective    = "secgear:error"
+	checkDirective    = "secgear:check"
 )
 
 // places tells where each directive belongs.
@@ -23,6 +24,7 @@ var places = map[string]string{
 	ocallDirective:    "an interface type",
 	switchedDirective: "a method of a contract",
 	errorDirective:    "a var declaration of errors",
+	checkDirective:    "a method of a contract, or a struct that one uses",
 }
 
 // directives are those of a package that no declaration has taken yet.
@@ -30,6 +32,7 @@ type directives map[*ast.Comment]directive
 
 type directive struct {
 	name  string
+	args  string // of a check
 	pos   token.Position
 	taken bool
 }
@@ -44,7 +47,8 @@ func collectDirectives(src *source, faults *model.Faults) directives {
 		case wrong != "":
 			faults.Addf(pos, "%s", wrong)
 		case name != "":
-			found[c] = directive{name: name, pos: pos}
+			_, args, _ := strings.Cut(c.Text, " ")
+			found[c] = directive{name: name, args: strings.TrimSpace(args), pos: pos}
 		}
 	})
 	each(src, src.excluded, func(c *ast.Comment, pos token.Position) {
@@ -71,14 +75,20 @@ func parseDirective(comment string) (name, wrong string) {
 	text, exact := strings.CutPrefix(comment, "//secgear:")
 	if exact {
 		word := strings.TrimSpace(text)
+		if "secgear:"+word == checkDirective {
+			return "", "//secgear:check takes what is checked, as in //secgear:check len(data) == size"
+		}
 		if _, known := places["secgear:"+word]; known {
 			return "secgear:" + word, ""
 		}
 		word, rest, spaced := strings.Cut(word, " ")
+		if "secgear:"+word == checkDirective && spaced {
+			return checkDirective, ""
+		}
 		if _, known := places["secgear:"+word]; known && spaced {
 			return "", fmt.Sprintf("//secgear:%s takes no arguments; remove %q", word, strings.TrimSpace(rest))
 		}
-		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched and error"
+		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched, check and error"
 	}
 	loose := strings.ToLower(strings.TrimSpace(strings.Trim(comment, "/*")))
 	if _, known := places[loose]; known {

@@ -28,6 +28,7 @@ func Read(dir string, generated ...string) (*model.Package, model.Faults, error)
 		named:  map[*types.TypeName]*model.Type{},
 		exprs:  map[*types.Var]ast.Expr{},
 		specs:  map[types.Object]*ast.TypeSpec{},
+		docs:   map[*ast.TypeSpec]*ast.CommentGroup{},
 	}
 	r.checkTypes(dir, path)
 	r.directives = collectDirectives(src, &r.faults)
@@ -57,6 +58,7 @@ type reader struct {
 	named map[*types.TypeName]*model.Type
 	exprs map[*types.Var]ast.Expr        // the type expressions of fields
 	specs map[types.Object]*ast.TypeSpec // declarations of types
+	docs  map[*ast.TypeSpec]*ast.CommentGroup
 }
 
 func (r *reader) pos(n ast.Node) token.Position { return r.fset.Position(n.Pos()) }
@@ -70,9 +72,9 @@ func (r *reader) declaration(p *model.Package, g *ast.GenDecl) {
 	for _, spec := range g.Specs {
 		switch spec := spec.(type) {
 		case *ast.TypeSpec:
-			doc := spec.Doc
-			if doc == nil && !g.Lparen.IsValid() {
-				doc = g.Doc
+			doc := docOf(g, spec)
+			if _, ok := spec.Type.(*ast.StructType); ok {
+				r.directives.take(doc, checkDirective) // parsed if a contract uses it
 			}
 			r.contract(p, spec, doc)
 		case *ast.ValueSpec:
@@ -84,6 +86,14 @@ func (r *reader) declaration(p *model.Package, g *ast.GenDecl) {
 			}
 		}
 	}
+}
+
+// docOf returns the doc comment of a type.
+func docOf(g *ast.GenDecl, spec *ast.TypeSpec) *ast.CommentGroup {
+	if spec.Doc == nil && !g.Lparen.IsValid() {
+		return g.Doc
+	}
+	return spec.Doc
 }
 
 // finish reports what is only known at the end.

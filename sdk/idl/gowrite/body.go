@@ -133,6 +133,7 @@ func (c codec) encodeBody(t *model.Type) body {
 		for _, f := range t.Fields {
 			b.add(c.encode(f.Type, "v."+f.Name, encoder))
 		}
+		b.add(c.structChecks(t, encoder)...)
 	case model.Pointer:
 		b.add("e.Bool(v != nil)")
 		if !isNothing(t.Elem) {
@@ -159,6 +160,7 @@ func (c codec) decodeInPlace(t *model.Type) body {
 	for _, f := range t.Fields {
 		b.add(c.decode(f.Type, "v."+f.Name, decoder))
 	}
+	b.add(c.structChecks(t, decoder)...)
 	return b
 }
 

@@ -41,6 +41,7 @@ type Method struct {
 	Switched bool // goes over the doorbell instead of shared memory
 	Args     []Value
 	Results  []Value
+	Checks   []Demand
 }
 
 // Value is an argument or a result.
