@@ -38,7 +38,9 @@ func Product(a, b uint64) uint64 {
 }
 
 // HasZero reports whether a text of wide characters has one that is 0.
-func HasZero[T ~[]E, E ~uint8 | ~int16 | ~uint16 | ~int32 | ~uint32](text T) bool { return slices.Contains(text, 0) }
+func HasZero[T ~[]E, E ~uint8 | ~int16 | ~uint16 | ~int32 | ~uint32](text T) bool {
+	return slices.Contains(text, 0)
+}
 
 // HasNUL reports whether a text has a byte that is 0.
 func HasNUL[T ~string](text T) bool { return strings.IndexByte(string(text), 0) >= 0 }

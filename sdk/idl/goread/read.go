@@ -1,6 +1,7 @@
 package goread
 
 import (
+	"errors"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -13,7 +14,7 @@ import (
 // [model.Faults]. The package must still be given to [model.Check], even if
 // there are faults: the two see different things.
 func Read(dir string, generated ...string) (*model.Package, model.Faults, error) {
-	src, faults, err := parseDir(dir, generated)
+	src, faults, err := parseDir(dir, nil, generated)
 	if err != nil || src == nil {
 		return nil, faults, err
 	}
@@ -21,6 +22,39 @@ func Read(dir string, generated ...string) (*model.Package, model.Faults, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	return readSource(src, dir, path, faults)
+}
+
+// ReadWith is [Read] for a package to which files of the names and contents in
+// overlay are about to be added. The directory need not exist yet, nor be in a
+// module: then the package's path is its name.
+func ReadWith(dir string, overlay map[string][]byte, generated ...string) (*model.Package, model.Faults, error) {
+	src, faults, err := parseDir(dir, overlay, generated)
+	if err != nil || src == nil {
+		return nil, faults, err
+	}
+	path, err := importPath(dir)
+	if errors.Is(err, errNoModule) {
+		path, err = src.name, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return readSource(src, dir, path, faults)
+}
+
+// Declared returns the name of the package in dir and what it declares on
+// package level, in files other than those named in generated. Without such
+// files, or without the directory, both are empty.
+func Declared(dir string, generated ...string) (name string, declared map[string]token.Position, faults model.Faults, err error) {
+	src, faults, err := parseDir(dir, map[string][]byte{}, generated)
+	if err != nil || src == nil {
+		return "", nil, faults, err
+	}
+	return src.name, src.taken, nil, nil
+}
+
+func readSource(src *source, dir, path string, faults model.Faults) (*model.Package, model.Faults, error) {
 	r := &reader{
 		fset:   src.fset,
 		source: src,
