@@ -14,7 +14,8 @@ type checker struct {
 	options  Options
 	faults   *model.Faults
 	warnings *model.Faults
-	partial  bool // the imports of an SDK are not there
+	seen     map[string]bool // values of enums
+	partial  bool            // the imports of an SDK are not there
 }
 
 func (c *checker) fault(pos token.Position, format string, args ...any) {
@@ -73,10 +74,11 @@ func (c *checker) composite(t *Composite) {
 func (c *checker) enum(t *Composite) {
 	next, known := int64(0), true
 	for _, v := range t.Values {
-		if _, twice := c.values[v.Text]; twice {
+		if c.seen[v.Text] {
 			c.fault(v.Pos, "duplicate enum value `%s'", v.Text)
 			continue
 		}
+		c.seen[v.Text] = true
 		if v.Value != nil {
 			next, known = c.enumValue(v)
 		}
@@ -91,7 +93,7 @@ func (c *checker) enumValue(v EnumValue) (int64, bool) {
 	if !v.Value.Number {
 		n, ok := c.values[v.Value.Text]
 		if !ok {
-			c.fault(v.Value.Pos, "the value of `%s' is not known; give it with -D %s=…", v.Value.Text, v.Value.Text)
+			c.warn(v.Value.Pos, "`%s' is left out, and what follows without a value: %s is not known here; give it with -D %s=…", v.Text, v.Value.Text, v.Value.Text)
 		}
 		return n, ok
 	}
@@ -143,6 +145,7 @@ func (c *checker) sizes(list []*Decl, what, owner string) {
 				continue
 			}
 			switch {
+			case a.Value == nil && c.Dialect == OpenEnclave: // reported with the attributes
 			case a.Value == nil:
 				c.fault(a.Pos, "`%s' needs a value: %s=…", a.Name, a.Name)
 			case a.Value.Number:

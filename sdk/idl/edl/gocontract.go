@@ -188,14 +188,15 @@ func (w *writer) enum(c *Composite) {
 		typ = w.types[c]
 		w.printf("\n// %s is enum %s.\ntype %s %s\n", typ, c.Name, typ, base)
 	}
-	if len(c.Values) == 0 {
-		return
-	}
-	w.printf("\n// The values of %s.\nconst (\n", strings.TrimSpace("enum "+c.Name))
+	var lines []string
 	for _, v := range c.Values {
-		w.printf("%s %s = %d\n", w.scope.pick(constant(v.Text)), typ, w.e.values[v.Text])
+		if n, known := w.e.values[v.Text]; known {
+			lines = append(lines, fmt.Sprintf("%s %s = %d\n", w.scope.pick(constant(v.Text)), typ, n))
+		}
 	}
-	w.printf(")\n")
+	if lines != nil {
+		w.printf("\n// The values of %s.\nconst (\n%s)\n", strings.TrimSpace("enum "+c.Name), strings.Join(lines, ""))
+	}
 }
 
 // structure writes a struct. Members with size or count are followed.

@@ -39,6 +39,7 @@ type parser struct {
 	faults  *model.Faults
 	at      lexeme // the next lexeme
 	after   lexeme // the one after it
+	depth   int    // of braces
 	file    *File
 }
 
@@ -72,6 +73,11 @@ func (p *parser) try(parse func()) (ok bool) {
 
 func (p *parser) next() lexeme {
 	l := p.at
+	if l.is("{") {
+		p.depth++
+	} else if l.is("}") {
+		p.depth--
+	}
 	p.at, p.after = p.after, p.pp.next()
 	return l
 }
@@ -152,18 +158,16 @@ func (p *parser) value(what string) *Value {
 	return &Value{n.Pos, n.Text, false}
 }
 
-// skip passes over lexemes up to the end of the declaration: a semicolon, which
-// is taken, or the brace that closes the block, which is not.
-func (p *parser) skip() {
-	for depth := 0; p.at.kind != kindEOF; p.next() {
+// skip passes over lexemes up to the end of a declaration in the block of that
+// depth: a semicolon, which is taken, or the brace that closes the block, which
+// is not.
+func (p *parser) skip(depth int) {
+	for ; p.at.kind != kindEOF; p.next() {
 		switch {
-		case p.at.is("{"):
-			depth++
-		case p.at.is("}") && depth == 0:
-			return
+		case p.depth > depth:
 		case p.at.is("}"):
-			depth--
-		case p.at.is(";") && depth == 0:
+			return
+		case p.at.is(";"):
 			p.next()
 			return
 		}
@@ -173,13 +177,10 @@ func (p *parser) skip() {
 // each parses the declarations of a block up to its closing brace, those after
 // a faulty one too.
 func (p *parser) each(parse func()) {
+	depth := p.depth
 	for !p.at.is("}") && p.at.kind != kindEOF {
-		before := p.at.pos.Offset
 		if !p.try(parse) {
-			p.skip()
-			if p.at.pos.Offset == before && p.at.kind != kindEOF && !p.at.is("}") {
-				p.next()
-			}
+			p.skip(depth)
 		}
 	}
 }
@@ -259,5 +260,8 @@ func (p *parser) names(what, end string) []Name {
 // another element follows: Open Enclave allows one at the end.
 func (p *parser) comma(end string) bool {
 	p.expect(",")
-	return p.dialect != OpenEnclave || !p.at.is(end)
+	if p.at.is(end) && p.dialect != OpenEnclave {
+		p.unexpected(p.at, "another element")
+	}
+	return !p.at.is(end)
 }

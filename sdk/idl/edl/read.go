@@ -287,7 +287,7 @@ func (l *loader) enclave(u *unit) *Enclave {
 			e.types[t.Name] = t
 		}
 	}
-	c := &checker{Enclave: e, options: l.Options, faults: &l.faults, warnings: &l.warnings, partial: u.partial}
+	c := &checker{Enclave: e, options: l.Options, faults: &l.faults, warnings: &l.warnings, seen: map[string]bool{}, partial: u.partial}
 	c.check()
 	return e
 }
