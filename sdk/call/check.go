@@ -60,6 +60,10 @@ func notAtMost(what string, have, most uint64) error {
 	return fmt.Errorf("%w: %s is %d and must be at most %d", ErrCheck, what, have, most)
 }
 
+func notWithin(what string) error {
+	return fmt.Errorf("%w: a length in %s is greater than it was in the argument", ErrCheck, what)
+}
+
 func notText(what string) error { return fmt.Errorf("%w: %s has a NUL inside", ErrCheck, what) }
 
 // check keeps err for End, unless there was a fault before.
@@ -80,6 +84,13 @@ func (e *Encoder) Exactly(what string, have, want uint64) {
 func (e *Encoder) AtMost(what string, have, most uint64) {
 	if have > most || most == unmet {
 		e.check(notAtMost(what, have, most))
+	}
+}
+
+// Within makes a result whose lengths exceed those of the argument a fault.
+func (e *Encoder) Within(what string, within bool) {
+	if !within {
+		e.check(notWithin(what))
 	}
 }
 
@@ -109,6 +120,13 @@ func (d *Decoder) Exactly(what string, have, want uint64) {
 func (d *Decoder) AtMost(what string, have, most uint64) {
 	if have > most || most == unmet {
 		d.check(notAtMost(what, have, most))
+	}
+}
+
+// Within makes a result whose lengths exceed those of the argument a fault.
+func (d *Decoder) Within(what string, within bool) {
+	if !within {
+		d.check(notWithin(what))
 	}
 }
 

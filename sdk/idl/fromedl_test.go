@@ -26,7 +26,7 @@ func comment(src, word string) (string, bool) {
 // refused in the others or not looked at, becomes what the file says, and
 // compiles with its stubs and tests.
 func TestValidEDL(t *testing.T) {
-	paths, err := filepath.Glob("testdata/edl/valid/*.edl")
+	paths, err := filepath.Glob("edl/testdata/valid/*.edl")
 	if err != nil || len(paths) < 60 {
 		t.Fatalf("only %d files, %v", len(paths), err)
 	}

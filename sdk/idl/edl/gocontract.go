@@ -219,7 +219,11 @@ func (w *writer) structure(c *Composite) {
 		}
 		p := w.pointee(d, names)
 		if p.bound != "" {
-			checks = append(checks, fmt.Sprintf("//secgear:check %s == %s", p.length(name), p.bound))
+			op := "=="
+			if p.fixed {
+				op = "<=" // so that a zero value is one
+			}
+			checks = append(checks, fmt.Sprintf("//secgear:check %s %s %s", p.length(name), op, p.bound))
 		}
 		lines = append(lines, name+" "+p.typ)
 	}

@@ -142,6 +142,23 @@ func (w *writer) buffer(s *signature, d *Decl, p pointee) {
 	if p.bound != "" {
 		s.check("%s <= %s", p.length(out), p.bound)
 	}
+	if d.has("in") && w.followed(d.Type) {
+		s.check("within(%s, %s)", out, name)
+	}
+}
+
+// followed reports whether t leads to structs whose own pointers are followed.
+func (w *writer) followed(t Type) bool {
+	c := w.composite(t)
+	if c == nil || t.Pointers > 1 || c.Shape != StructShape {
+		return false
+	}
+	for _, d := range c.Members {
+		if d.Type.Pointers == 1 && d.sized() && len(d.Dims) == 0 || d.Type.Pointers == 0 && w.followed(d.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 // pointee is what a pointer that is followed leads to.
@@ -149,6 +166,7 @@ type pointee struct {
 	typ   string // Go type
 	unit  int64  // what each element counts
 	bound string // what the elements count together, "" if the type says it
+	fixed bool   // the bound is a number
 }
 
 // length returns the left side of a check.
@@ -196,7 +214,7 @@ func (w *writer) array(d *Decl) pointee {
 		size, _ := w.dim(dim)
 		n = saturated(n, size)
 	}
-	return pointee{typ: "[]" + elem.name, unit: 1, bound: strconv.FormatInt(n, 10)}
+	return pointee{typ: "[]" + elem.name, unit: 1, bound: strconv.FormatInt(n, 10), fixed: true}
 }
 
 // elements tells of a number of elements that count unit each and the product
@@ -221,7 +239,7 @@ func (w *writer) elements(elem goType, unit int64, values []*Value, names map[st
 	case total%unit != 0: // part of an element: only its bytes can cross
 		return pointee{typ: "[" + strconv.FormatInt(total, 10) + "]byte"}
 	case elem.size == 0 && n != 1, saturated(max(elem.size, 1), n) > maxArray:
-		return pointee{typ: "[]" + elem.name, unit: 1, bound: strconv.FormatInt(n, 10)}
+		return pointee{typ: "[]" + elem.name, unit: 1, bound: strconv.FormatInt(n, 10), fixed: true}
 	case n == 1:
 		return pointee{typ: elem.name}
 	}

@@ -72,6 +72,9 @@ func parseCheck(text string, values []operand) (model.Demand, error) {
 	p := checkParser{values: values}
 	switch e := expr.(type) {
 	case *ast.CallExpr:
+		if len(e.Args) == 2 {
+			return p.within(e)
+		}
 		return p.text(e)
 	case *ast.BinaryExpr:
 		return p.length(e)
@@ -79,7 +82,7 @@ func parseCheck(text string, values []operand) (model.Demand, error) {
 	return model.Demand{}, errForm
 }
 
-var errForm = fmt.Errorf("there are len(x) == n, len(x) <= n and nonul(x), where n is a product of numbers, integers and lengths")
+var errForm = fmt.Errorf("there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths")
 
 type checkParser struct{ values []operand }
 
@@ -121,6 +124,39 @@ func (p checkParser) text(e *ast.CallExpr) (model.Demand, error) {
 		return model.Demand{}, fmt.Errorf("%s is no text", p.values[i].name)
 	}
 	return model.Demand{Rule: model.NoNUL, Value: i}, nil
+}
+
+// within parses within(result, argument).
+func (p checkParser) within(e *ast.CallExpr) (model.Demand, error) {
+	if id, ok := e.Fun.(*ast.Ident); !ok || id.Name != "within" {
+		return model.Demand{}, errForm
+	}
+	of, err := p.find(e.Args[0])
+	if err != nil {
+		return model.Demand{}, err
+	}
+	in, err := p.find(e.Args[1])
+	if err != nil {
+		return model.Demand{}, err
+	}
+	v, w := p.values[of], p.values[in]
+	switch {
+	case !v.result || w.result:
+		return model.Demand{}, fmt.Errorf("it takes a result and an argument")
+	case v.t.String() != w.t.String():
+		return model.Demand{}, fmt.Errorf("%s is %v and %s is %v", v.name, v.t, w.name, w.t)
+	case !plain(v.t):
+		return model.Demand{}, fmt.Errorf("%s holds maps or pointers", v.name)
+	}
+	return model.Demand{Rule: model.Within, Value: of, Factors: []model.Factor{{Value: in}}}, nil
+}
+
+// plain reports whether t is made of structs, slices and arrays only.
+func plain(t *model.Type) bool {
+	if t.Kind == model.Map || t.Kind == model.Pointer || t.Kind == model.Buffer {
+		return false
+	}
+	return (t.Elem == nil || plain(t.Elem)) && !slices.ContainsFunc(t.Fields, func(f model.Field) bool { return !plain(f.Type) })
 }
 
 func isText(t *model.Type) bool {

@@ -53,6 +53,9 @@ func (c codec) helperSource(t *model.Type) string {
 	} else {
 		fmt.Fprintf(&out, "func decode%s(d *%s.Decoder) %s {\n%s\n}\n\n", name, call, param, c.decodeBody(t))
 	}
+	if c.helpers.compared(t) {
+		out.WriteString(c.withinSource(t))
+	}
 	return out.String()
 }
 

@@ -18,8 +18,14 @@ type checked struct {
 // bound is given or else computed from values.
 func (c codec) checkSource(check model.Demand, values []checked, s stream, bound string) string {
 	v := values[check.Value]
-	if check.Rule == model.NoNUL {
+	switch check.Rule {
+	case model.NoNUL:
 		return fmt.Sprintf("%s.NoZero(%q, %s)", s.name, v.name, c.hasZero(v))
+	case model.Within:
+		if bound == "" {
+			bound = values[check.Factors[0].Value].expr
+		}
+		return fmt.Sprintf("%s.Within(%q, %s)", s.name, v.name, c.within(v.t, v.expr, bound))
 	}
 	method := "Exactly"
 	if check.Rule == model.AtMost {
@@ -129,7 +135,11 @@ func (v *methodView) boundField(i int) string { return "bound" + strconv.Itoa(i)
 func (v *methodView) Bounds() body {
 	var b body
 	for i, c := range v.m.Checks {
-		if v.ofResult(c) && c.Rule != model.NoNUL {
+		switch {
+		case !v.ofResult(c) || c.Rule == model.NoNUL:
+		case c.Rule == model.Within:
+			b.add(v.boundField(i) + " " + v.codec.goType(v.args[c.Factors[0].Value].t))
+		default:
 			b.add(v.boundField(i) + " uint64")
 		}
 	}
@@ -140,9 +150,14 @@ func (v *methodView) Bounds() body {
 func (v *methodView) KeepBounds() body {
 	var b body
 	for i, c := range v.m.Checks {
-		if v.ofResult(c) && c.Rule != model.NoNUL {
-			b.add(fmt.Sprintf("%s.%s = %s", v.Local("x"), v.boundField(i), v.codec.bound(c.Factors, v.values())))
+		if !v.ofResult(c) || c.Rule == model.NoNUL {
+			continue
 		}
+		bound := v.codec.bound(c.Factors, v.values())
+		if c.Rule == model.Within {
+			bound = v.args[c.Factors[0].Value].name
+		}
+		b.add(fmt.Sprintf("%s.%s = %s", v.Local("x"), v.boundField(i), bound))
 	}
 	return b
 }

@@ -15,6 +15,7 @@ const (
 	Exactly Rule = iota // a length that is a product
 	AtMost              // a length that is no more than a product
 	NoNUL               // a text without a 0 inside
+	Within              // a result whose lengths inside are at most those of an argument, which is the only factor
 )
 
 // Demand is one on a value that types don't express, made by a
@@ -41,8 +42,11 @@ type Factor struct {
 
 // canonical returns the check as text, without the names of values.
 func (c Demand) canonical() string {
-	if c.Rule == NoNUL {
-		return fmt.Sprintf("nonul(%d)", c.Value)
+	switch c.Rule {
+	case NoNUL:
+		return fmt.Sprintf("nonul(#%d)", c.Value)
+	case Within:
+		return fmt.Sprintf("within(#%d,#%d)", c.Value, c.Factors[0].Value)
 	}
 	op := "=="
 	if c.Rule == AtMost {
