@@ -71,6 +71,7 @@ var framework = []error{
 	shm.ErrReleased,
 	shm.ErrLent,
 	ErrCheck,
+	ErrPrivate,
 }
 
 // status returns the code for err, given the contract's sentinels.

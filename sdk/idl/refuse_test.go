@@ -108,11 +108,11 @@ demo.go:6:21: [1048576][1048576]int takes at least 8796093022208 bytes, more tha
 demo.go:4:51: Echo.Do: the array length N can't be made out; write the number`},
 
 	// Directives.
-	{"unknown directive", "//secgear:ecal\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ecal; there are ecall, ocall, switched, check and error`},
+	{"unknown directive", "//secgear:ecal\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ecal; there are ecall, ocall, switched, check, private, allow and error`},
 	{"directive with arguments", "//secgear:ecall public\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: //secgear:ecall takes no arguments; remove "public"`},
 	{"directive with a space", "// secgear:ecall\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: this is a comment; the directive is written //secgear:ecall, without a space and in lower case`},
 	{"directive in a block comment", "/* secgear:ecall */\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: this is a comment; the directive is written //secgear:ecall, without a space and in lower case`},
-	{"directive in capitals", "//secgear:ECALL\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ECALL; there are ecall, ocall, switched, check and error`},
+	{"directive in capitals", "//secgear:ECALL\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ECALL; there are ecall, ocall, switched, check, private, allow and error`},
 	{"directive on a func", echo("Do(context.Context) error", "//secgear:ecall\nfunc F() {}\n"), `demo.go:6:1: //secgear:ecall belongs directly above an interface type, in its doc comment`},
 	{"directive apart", "//secgear:ecall\n\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: //secgear:ecall belongs directly above an interface type, in its doc comment`},
 	{"directive behind", "type Echo interface{ Do(context.Context) error } //secgear:ecall\n", `demo.go:2:50: //secgear:ecall belongs directly above an interface type, in its doc comment`},
@@ -151,7 +151,7 @@ demo.go:4:2: Echo.Do must take ctx context.Context first; it carries deadline an
 demo.go:4:7: Echo.Do: chan int can't cross the boundary; make several calls, or return what it would deliver as a slice
 demo.go:4:19: Echo.Do: functions can't cross the boundary; declare a contract in the other direction and call that
 demo.go:4:28: Echo.Do: any can't cross the boundary, the other side would not know what is in it; use a type of fixed shape
-demo.go:6:1: unknown directive //secgear:eror; there are ecall, ocall, switched, check and error
+demo.go:6:1: unknown directive //secgear:eror; there are ecall, ocall, switched, check, private, allow and error
 demo.go:9:48: *[]T points to something other than a struct; pass the value itself, or a pointer to a struct that holds it
 demo.go:9:48: []T has elements without content; send their number instead`},
 	{"names, types and directives", echo("Do(context.Context, Tree, chan int) error; Do(context.Context) error", "type Tree []Tree\ntype EchoClient int\n//secgear:ecall\n"), `demo.go:4:28: Echo.Do: chan int can't cross the boundary; make several calls, or return what it would deliver as a slice

@@ -195,7 +195,11 @@ func (w *writer) enum(c *Composite) {
 		}
 	}
 	if lines != nil {
-		w.printf("\n// The values of %s.\nconst (\n%s)\n", strings.TrimSpace("enum "+c.Name), strings.Join(lines, ""))
+		of := "an enum without a name"
+		if c.Name != "" {
+			of = "enum " + c.Name
+		}
+		w.printf("\n// The values of %s.\nconst (\n%s)\n", of, strings.Join(lines, ""))
 	}
 }
 

@@ -3,6 +3,7 @@ package edl
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,6 +23,28 @@ func (w *writer) contract(name, directive, doc string, functions []*Function) {
 		w.method(f, names[i])
 	}
 	w.printf("}\n")
+}
+
+// access returns the directives that a private ECALL has, and an OCALL that
+// allows one: others may be called at any time.
+func (w *writer) access(f *Function) []string {
+	if slices.Contains(w.e.Trusted, f) {
+		if f.Public {
+			return nil
+		}
+		return []string{"//secgear:private"}
+	}
+	names := methodNames(w.e.Trusted)
+	var allowed []string
+	for i, t := range w.e.Trusted {
+		if !t.Public && slices.ContainsFunc(f.Allow, func(n Name) bool { return n.Text == t.Name }) {
+			allowed = append(allowed, TrustedName+"."+names[i])
+		}
+	}
+	if allowed == nil {
+		return nil
+	}
+	return []string{"//secgear:allow " + strings.Join(allowed, ", ")}
 }
 
 // methodNames names methods so that none is what another's stub is called.
@@ -74,8 +97,8 @@ func (w *writer) method(f *Function, name string) {
 		s.result("errno", "int32")
 	}
 	w.printf("// %s is %s of %s:\n//\n//\t%s\n", name, f.Name, filepath.Base(f.Pos.Filename), f)
-	if len(s.checks) > 0 {
-		w.printf("//\n%s\n", strings.Join(s.checks, "\n"))
+	if directives := append(w.access(f), s.checks...); len(directives) > 0 {
+		w.printf("//\n%s\n", strings.Join(directives, "\n"))
 	}
 	args := strings.Join(append([]string{"ctx context.Context"}, s.args...), ", ")
 	if len(s.results) == 0 {
@@ -183,17 +206,22 @@ func (w *writer) pointee(d *Decl, names map[string]string) pointee {
 	if len(d.Dims) > 0 {
 		return w.array(d)
 	}
-	elem := w.baseType(d.Type)
-	if d.Type.Pointers > 1 {
-		elem = address
-	}
 	size, count := d.attr("size"), d.attr("count")
+	var elem goType
+	switch {
+	case d.Type.Pointers > 1:
+		elem = address
+	case size != nil && w.isOpaque(d.Type): // only the user knows the shape
+		elem = scalar("byte", 1)
+	default:
+		elem = w.baseType(d.Type)
+	}
 	switch {
 	case d.has("isary"), size == nil && count == nil:
 		return pointee{typ: elem.name}
 	case size == nil:
 		return w.elements(elem, 1, []*Value{count.Value}, names)
-	case elem.size == 0: // only the user knows the shape
+	case elem.size == 0: // it holds something of such a shape
 		elem = scalar("byte", 1)
 	}
 	values := []*Value{size.Value}

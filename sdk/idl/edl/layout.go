@@ -49,15 +49,29 @@ func (w *writer) baseType(t Type) goType {
 		size, align := w.layout(c)
 		return goType{w.types[c], size, align}
 	}
-	if t.Tag == "" {
-		if b, ok := basics[t.Base]; ok && !t.Foreign {
-			return b
-		}
-		if b, ok := wellKnown[t.Base]; ok && !w.declared[exported(t.Base)] {
-			return b
-		}
+	if b, ok := w.builtin(t); ok {
+		return b
 	}
 	return goType{name: w.opaque(t)}
+}
+
+// builtin returns the Go type of a basic or well-known type.
+func (w *writer) builtin(t Type) (goType, bool) {
+	if t.Tag != "" {
+		return goType{}, false
+	}
+	if !t.Foreign {
+		return basics[t.Base], true
+	}
+	b, ok := wellKnown[t.Base]
+	return b, ok && !w.declared[exported(t.Base)]
+}
+
+// isOpaque reports whether only C headers, or the package itself, declare t's
+// base.
+func (w *writer) isOpaque(t Type) bool {
+	_, builtin := w.builtin(t)
+	return !builtin && w.composite(t) == nil
 }
 
 // composite returns the declaration that t refers to, or nil: one without a tag

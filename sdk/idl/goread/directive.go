@@ -16,6 +16,8 @@ const (
 	switchedDirective = "secgear:switched"
 	errorDirective    = "secgear:error"
 	checkDirective    = "secgear:check"
+	privateDirective  = "secgear:private"
+	allowDirective    = "secgear:allow"
 )
 
 // places tells where each directive belongs.
@@ -25,6 +27,14 @@ var places = map[string]string{
 	switchedDirective: "a method of a contract",
 	errorDirective:    "a var declaration of errors",
 	checkDirective:    "a method of a contract, or a struct that one uses",
+	privateDirective:  "a method that the enclave serves",
+	allowDirective:    "a method that the host serves",
+}
+
+// examples are of the directives that take an argument.
+var examples = map[string]string{
+	checkDirective: "secgear:check len(data) == size",
+	allowDirective: "secgear:allow Trusted.Confirm",
 }
 
 // directives are those of a package that no declaration has taken yet.
@@ -75,20 +85,20 @@ func parseDirective(comment string) (name, wrong string) {
 	text, exact := strings.CutPrefix(comment, "//secgear:")
 	if exact {
 		word := strings.TrimSpace(text)
-		if "secgear:"+word == checkDirective {
-			return "", "//secgear:check takes what is checked, as in //secgear:check len(data) == size"
+		if example := examples["secgear:"+word]; example != "" {
+			return "", "//secgear:" + word + " takes an argument, as in //" + example
 		}
 		if _, known := places["secgear:"+word]; known {
 			return "secgear:" + word, ""
 		}
 		word, rest, spaced := strings.Cut(word, " ")
-		if "secgear:"+word == checkDirective && spaced {
-			return checkDirective, ""
+		if _, takes := examples["secgear:"+word]; takes && spaced {
+			return "secgear:" + word, ""
 		}
 		if _, known := places["secgear:"+word]; known && spaced {
 			return "", fmt.Sprintf("//secgear:%s takes no arguments; remove %q", word, strings.TrimSpace(rest))
 		}
-		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched, check and error"
+		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched, check, private, allow and error"
 	}
 	loose := strings.ToLower(strings.TrimSpace(strings.Trim(comment, "/*")))
 	if _, known := places[loose]; known {

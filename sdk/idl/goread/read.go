@@ -93,6 +93,8 @@ type reader struct {
 	exprs map[*types.Var]ast.Expr        // the type expressions of fields
 	specs map[types.Object]*ast.TypeSpec // declarations of types
 	docs  map[*ast.TypeSpec]*ast.CommentGroup
+
+	allowed []allowance
 }
 
 func (r *reader) pos(n ast.Node) token.Position { return r.fset.Position(n.Pos()) }
@@ -132,6 +134,7 @@ func docOf(g *ast.GenDecl, spec *ast.TypeSpec) *ast.CommentGroup {
 
 // finish reports what is only known at the end.
 func (r *reader) finish(p *model.Package) {
+	r.resolve(p)
 	r.directives.leftover(&r.faults)
 	if len(p.Contracts) == 0 && len(r.faults) == 0 {
 		r.faults.Addf(r.pos(r.source.files[0].Name),

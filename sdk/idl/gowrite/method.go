@@ -19,6 +19,8 @@ type methodView struct {
 	Switched bool
 	Serve    string
 	Call     string
+	Gate     string   // of a private method
+	Opens    []string // gates of the methods that this one allows
 
 	args    []value
 	Results []value
@@ -38,7 +40,11 @@ func (p *plan) method(c *contractView, codec codec, m *model.Method, index int) 
 		contractView: c, codec: codec, m: m,
 		Name: m.Name, Index: index, Switched: m.Switched,
 		Serve: p.serve[m], Call: c.Contract + m.Name + "Call",
+		Gate:  p.gates[m],
 		scope: scope{}, local: map[string]string{},
+	}
+	for _, other := range m.Allows {
+		v.Opens = append(v.Opens, p.gates[other])
 	}
 	v.args = p.values(v.scope, "Arg", m.Args)
 	v.Results = p.values(v.scope, "Result", m.Results)

@@ -42,6 +42,8 @@ type Method struct {
 	Args     []Value
 	Results  []Value
 	Checks   []Demand
+	Private  bool      // of an ECALL: served only while a call that allows it is in flight
+	Allows   []*Method // of an OCALL: the private methods that may be called meanwhile
 }
 
 // Value is an argument or a result.

@@ -77,6 +77,8 @@ type Trusted interface {
 	// Confirm is confirm of calls.edl:
 	//
 	//	int confirm(int answer);
+	//
+	//secgear:private
 	Confirm(ctx context.Context, answer int32) (result int32, err error)
 }
 
@@ -88,6 +90,7 @@ type Untrusted interface {
 	//
 	//	int answer([in, string] const char* question, [out, size=max] char* buf, size_t max, enum Mode mode) allow(confirm) propagate_errno;
 	//
+	//secgear:allow Trusted.Confirm
 	//secgear:check nonul(question)
 	//secgear:check len(buf) <= max
 	Answer(ctx context.Context, question string, max uint64, mode Mode) (result int32, buf []byte, errno int32, err error)

@@ -27,6 +27,9 @@ var trustedContract = &call.Contract{
 	},
 }
 
+// trustedConfirmGate is open while a call is in flight that allows Confirm.
+var trustedConfirmGate call.Gate
+
 // TrustedClient calls Trusted in the enclave. Several goroutines may use it at once.
 type TrustedClient struct{ to call.Caller }
 
@@ -697,6 +700,9 @@ func serveTrustedAsk(ctx context.Context, impl Trusted, q call.Request) error {
 }
 
 func serveTrustedConfirm(ctx context.Context, impl Trusted, q call.Request) error {
+	if err := trustedConfirmGate.Check(); err != nil {
+		return err
+	}
 	var d call.Decoder
 	q.Args(&d)
 	answer := d.Int32()
@@ -737,6 +743,7 @@ func (c UntrustedClient) Answer(ctx context.Context, question string, max uint64
 
 // StartAnswer starts Answer without waiting for it.
 func (c UntrustedClient) StartAnswer(ctx context.Context, question string, max uint64, mode Mode) (x UntrustedAnswerCall) {
+	trustedConfirmGate.Enter()
 	var e call.Encoder
 	x.p.Begin(ctx, c.to, untrustedContract, 0, 12+call.SizeString(question), &e)
 	e.String(question)
@@ -757,6 +764,7 @@ type UntrustedAnswerCall struct {
 // Wait waits for the results. It must be called exactly once; the
 // results mean nothing beside an error.
 func (x UntrustedAnswerCall) Wait() (result int32, buf []byte, errno int32, err error) {
+	defer trustedConfirmGate.Leave()
 	var d call.Decoder
 	if err := x.p.Wait(&d); err != nil {
 		return result, buf, errno, err
