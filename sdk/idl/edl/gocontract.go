@@ -32,6 +32,7 @@ type writer struct {
 	foreign  map[string]string // C name of a type that nobody declares → Go name
 	order    []string          // of foreign
 	layouts  map[*Composite][2]int64
+	decls    map[string]*Decl // what sizes can refer to where the writer is
 	faults   model.Faults
 	out      bytes.Buffer
 }
@@ -207,7 +208,9 @@ func (w *writer) enum(c *Composite) {
 func (w *writer) structure(c *Composite) {
 	names := map[string]string{}
 	fields := scope{}
+	w.decls = map[string]*Decl{}
 	for _, d := range c.Members {
+		w.decls[d.Name] = d
 		names[d.Name] = fields.pick(exported(d.Name))
 	}
 	var lines, checks []string
