@@ -7,7 +7,11 @@ after its last element.`,
 
 	"generate": `For each directory (default: the current one) with interfaces marked
 //secgear:ecall or //secgear:ocall it writes secgear_gen.go and
-secgear_gen_test.go beside them.`,
+secgear_gen_test.go beside them.
+
+For each file of EDL, the language of secGear, the SGX SDK and Open Enclave, it
+writes the Go contract that says the same, and its stubs, to a folder beside the
+file that is called like it.`,
 
 	"run": `A project has its enclave in the directory enclave, and its host program in the
 directory host; dir is the directory they are in (default: the current one), or

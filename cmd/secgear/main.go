@@ -30,7 +30,7 @@ func main() {
 // commands in the order of "secgear help".
 var commands = []command{
 	{"new", "[flags] NAME", "makes a project: contract, enclave, host, test", runNew},
-	{"generate", "[dir …]", "writes the stubs of contracts", runGenerate},
+	{"generate", "[flags] [dir | file.edl …]", "writes the stubs of contracts", runGenerate},
 	{"run", "[flags] [dir] [-- arguments of the host]", "builds and runs a project", runRun},
 	{"build", "[flags] [dir]", "builds an enclave image", runBuild},
 	{"sign", "[flags] IMAGE", "signs an image, in one step or in two", runSign},
