@@ -144,3 +144,8 @@ func (g gate) ServeCall(ctx context.Context, q *shm.Request) {
 	var none call.Mux
 	none.ServeCall(ctx, q)
 }
+
+// MethodName implements [shm.Namer].
+func (g gate) MethodName(contract uint32, method uint16) (string, string, bool) {
+	return g.e.mux.MethodName(contract, method)
+}

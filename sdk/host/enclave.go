@@ -182,6 +182,11 @@ func (g gate) ServeCall(ctx context.Context, q *shm.Request) {
 	g.e.mux.ServeCall(ctx, q)
 }
 
+// MethodName implements [shm.Namer].
+func (g gate) MethodName(contract uint32, method uint16) (string, string, bool) {
+	return g.e.mux.MethodName(contract, method)
+}
+
 var errLoading = errors.New("the enclave is still being loaded")
 
 // NewBuffer allocates n bytes of memory shared with the enclave. When the lane

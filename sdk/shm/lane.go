@@ -62,6 +62,11 @@ type Lane struct {
 	err       error // set before done is closed
 	spawning  sync.Mutex
 	wg        sync.WaitGroup // grows under spawning and before closed
+
+	// Statistics.
+	made, served *ledger // calls of this side and of the other
+	polled       spins   // belongs to the holder of poll
+	counts       counts
 }
 
 // region keeps the shared memory mapped as long as anything refers to it.
@@ -77,6 +82,8 @@ func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	if l.cfg.Spin > shortSpin {
 		l.turns.procs = int32(runtime.GOMAXPROCS(0))
 	}
+	l.made = &ledger{every: l.cfg.TimeEvery}
+	l.served = &ledger{every: l.cfg.TimeEvery, name: nameOf(h)}
 	l.freed = newNotifier()
 	for i := range l.calls {
 		l.calls[i].Store(newCall(l, i))

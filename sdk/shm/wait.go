@@ -18,7 +18,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 	}
 	l := c.lane
 	if s&0xff == stateFlying {
-		if l.turns.n.Load() != 0 {
+		if l.turns.waiting() != 0 {
 			if l.takeTurns(c) {
 				return c.result()
 			}
@@ -49,8 +49,12 @@ func (c *Call) result() (Answer, error) {
 		c.err = tee.ErrClosed
 	}
 	if err := c.err; err != nil {
+		c.watched |= callFailed
 		c.End()
 		return Answer{}, err
+	}
+	if c.answer.Status != 0 {
+		c.watched |= callFailed
 	}
 	return c.answer, nil
 }
@@ -158,6 +162,7 @@ func (c *Call) park(l *Lane) {
 
 // block waits on the signal channel.
 func (c *Call) block() error {
+	c.lane.counts.parks.Add(1)
 	if done := c.ctx.Done(); done != nil {
 		select {
 		case <-c.signalCh:
@@ -192,6 +197,7 @@ func (c *Call) stop() error {
 			if s == stateWaiting || s == stateAsleep {
 				l.parked.Add(-1)
 			}
+			c.watched |= callFailed
 			l.release(c)
 			return err
 		}
@@ -230,6 +236,7 @@ func (c *Call) read() error {
 	l := c.lane
 	if c.switched {
 		c.answer = *c.fromBell.Load()
+		c.tally.bell.add(uint64(len(c.answer.Payload)))
 		return nil
 	}
 	a, inline := l.answers.Read(c.slot, &c.results)
@@ -254,6 +261,7 @@ func (c *Call) read() error {
 	}
 	c.answer = Answer{Status: a.Status}
 	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
+	c.tally.arena.add(uint64(len(mem)))
 	return nil
 }
 
@@ -262,6 +270,7 @@ func (c *Call) read() error {
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
 	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
+		c.watched |= callFailed
 		c.lane.release(c)
 	}
 }
