@@ -13,6 +13,7 @@ import (
 	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/internal/control"
+	"github.com/secgear/secgear/sdk/internal/rendezvous"
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -28,6 +29,9 @@ type Enclave struct {
 	log  *slog.Logger
 	mux  call.Mux
 	talk *conversation
+
+	socket  *rendezvous.Server // nil: none
+	started time.Time
 
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
@@ -48,6 +52,7 @@ func newEnclave(name string, img *image.Image, o Options) *Enclave {
 		id:      tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest},
 		opt:     o,
 		log:     o.Log,
+		started: time.Now(),
 		opened:  make(chan struct{}),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),

@@ -21,6 +21,7 @@ var errClosed error = tee.ErrClosed
 // everything.
 func (e *Enclave) supervise() {
 	defer close(e.done)
+	defer func() { e.released = errors.Join(e.released, e.unserve()) }()
 	lane := e.lane.Load()
 	select {
 	case <-e.closing:
