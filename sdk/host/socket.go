@@ -19,7 +19,9 @@ func (e *Enclave) serve() error {
 	}
 	cfg := rendezvous.Config{
 		Path: e.opt.Socket, Name: e.id.Manifest.Name, Log: e.log,
-		Status: e.status,
+		Anybody:  others(e.id.Manifest.Attach),
+		Status:   e.status,
+		Handlers: map[rendezvous.Kind]func(*rendezvous.Request){rendezvous.KindAttach: e.admit},
 	}
 	s, err := rendezvous.Listen(cfg)
 	if err == nil {

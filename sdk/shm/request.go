@@ -71,8 +71,9 @@ func (q *Request) receive() error {
 			return err
 		}
 	}
-	q.args, q.owned = copyOut(&q.scratch, mem)
-	return nil
+	var err error
+	q.args, q.owned, err = l.copyOut(&q.scratch, mem)
+	return err
 }
 
 // reserve counts n bytes of private memory for a message of the other side's.
@@ -82,7 +83,17 @@ func (l *Lane) reserve(n int) error {
 		l.copied.Add(int64(-n))
 		return fmt.Errorf("%w: messages being read exceed the arena", ErrNoMemory)
 	}
+	if err := l.memory.take(n); err != nil {
+		l.copied.Add(int64(-n))
+		return err
+	}
 	return nil
+}
+
+// unreserve ends what reserve began.
+func (l *Lane) unreserve(n int) {
+	l.copied.Add(int64(-n))
+	l.memory.give(n)
 }
 
 // Err is why the call can't be handled, or nil: its arguments could not be
@@ -185,7 +196,7 @@ func (q *Request) finish() {
 	}
 	q.borrowed = q.borrowed[:0]
 	if n := len(q.args); q.owned && n > scratchSize {
-		l.copied.Add(int64(-n))
+		l.unreserve(n)
 	}
 	q.args, q.err = nil, nil
 	if q.switched {

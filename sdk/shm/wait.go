@@ -226,11 +226,12 @@ func (c *Call) stop() error {
 
 // read takes over the answer: it is copied to private memory. The other side is
 // told that it can have its memory back when the call is over.
-func (c *Call) read() error {
+func (c *Call) read() (err error) {
 	l := c.lane
 	if c.switched {
-		c.answer = *c.fromBell.Load()
-		return nil
+		b := c.fromBell.Load()
+		c.answer, c.reserved = b.Answer, b.reserved
+		return b.err
 	}
 	a, inline := l.answers.Read(c.slot, &c.results)
 	if !a.Arena {
@@ -253,8 +254,8 @@ func (c *Call) read() error {
 		c.reserved = len(mem)
 	}
 	c.answer = Answer{Status: a.Status}
-	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
-	return nil
+	c.answer.Payload, c.answer.Owned, err = l.copyOut(&c.scratch, mem)
+	return err
 }
 
 // retireSwitched frees the slot of a switched call that was answered after its
@@ -262,17 +263,24 @@ func (c *Call) read() error {
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
 	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
+		if b := c.fromBell.Load(); b != nil {
+			c.reserved = b.reserved
+		}
 		c.lane.release(c)
 	}
 }
 
-// copyOut copies mem to *scratch, or to memory of its own when it is large.
-func copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool) {
+// copyOut copies mem to *scratch, or to memory of its own, which has been
+// reserved, when it is large.
+func (l *Lane) copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool, err error) {
 	if len(mem) > scratchSize {
-		return append([]byte(nil), mem...), true
+		return append([]byte(nil), mem...), true, nil
 	}
 	if *scratch == nil {
+		if err := l.memory.take(scratchSize); err != nil {
+			return nil, false, err
+		}
 		*scratch = make([]byte, scratchSize)
 	}
-	return (*scratch)[:copy(*scratch, mem)], false
+	return (*scratch)[:copy(*scratch, mem)], false, nil
 }

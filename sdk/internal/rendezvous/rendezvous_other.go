@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+
+	"github.com/secgear/secgear/sdk/tee"
 )
 
 // EnvDir names the environment's variable that says where [Dir] is.
@@ -70,3 +73,11 @@ func Dial(context.Context, string) (*net.UnixConn, error) { return nil, errSyste
 
 // Ask returns an error.
 func Ask(context.Context, string, Kind, []byte) ([]byte, error) { return nil, errSystem }
+
+// AnswerAttached does nothing here.
+func (*Request) AnswerAttached(Attached, *os.File, *os.File) error { return errSystem }
+
+// Attach returns an error.
+func Attach(context.Context, string, AttachRequest) (Attached, *tee.Lane, *net.UnixConn, error) {
+	return Attached{}, nil, nil, errSystem
+}
