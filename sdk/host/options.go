@@ -49,6 +49,13 @@ type Options struct {
 	// most the manifest's. Default: 64 MiB, or the manifest's if that is less.
 	LaneMemory int
 
+	// Socket is the path of the Unix socket at which the enclave can be found while
+	// it runs, by tools that watch it and by processes that attach to it. "none":
+	// there is none. Default: one named after the enclave in the folder for them,
+	// see docs/attach.md, which only processes of the same user, and root's, can
+	// reach; enclaves in the process of their test have none.
+	Socket string
+
 	// Workers is how many handlers run at a time, on either side; nested calls
 	// aside. Default: the manifest's number, which is also the most.
 	Workers int

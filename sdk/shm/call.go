@@ -41,10 +41,10 @@ type Call struct {
 	loans   []*handle
 	gained  []Buffer // in the answer
 
-	signalCh chan struct{}          // capacity 1: look at state again
-	tired    bool                   // has taken turns in vain
-	nested   *Request               // stateNested: to be run by the waiting goroutine
-	fromBell atomic.Pointer[Answer] // of a switched call
+	signalCh chan struct{}              // capacity 1: look at state again
+	tired    bool                       // has taken turns in vain
+	nested   *Request                   // stateNested: to be run by the waiting goroutine
+	fromBell atomic.Pointer[bellAnswer] // of a switched call
 	answer   Answer
 	err      error // instead of answer
 	large    bool  // the answer lies in the other side's arena
@@ -304,7 +304,7 @@ func (c *Call) giveBack() {
 	clear(c.gained)
 	c.gained = c.gained[:0]
 	if c.reserved > 0 {
-		l.copied.Add(int64(-c.reserved))
+		l.unreserve(c.reserved)
 		c.reserved = 0
 	}
 	if c.large {

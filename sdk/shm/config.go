@@ -43,6 +43,10 @@ type Config struct {
 	// power of two. Default 256.
 	TimeEvery uint64
 
+	// Budget, if not nil, bounds the memory of this lane together with others'. A
+	// call that would exceed it fails with [ErrNoMemory].
+	Budget *Budget
+
 	nap time.Duration // tests make it long, so that a lost wake-up hangs them
 
 	// OnClose, if not nil, is called once when the lane has ended, with why.

@@ -52,6 +52,7 @@ type Lane struct {
 	switched  [Slots]atomic.Pointer[Request] // over the bell
 	serveSpin backoff
 	copied    atomic.Int64 // bytes of large messages of the other side's being read
+	memory    allotment
 	queue     requestQueue // calls that wait for a worker
 	workers   atomic.Int32 // goroutines that serve or may serve
 	sleepers  atomic.Int32 // of them, those asleep
@@ -78,6 +79,10 @@ type region struct{ *ring.Region }
 // makes every call a switched one and has no buffers.
 func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l := &Lane{side: side, cfg: cfg.withDefaults(), handler: h, done: make(chan struct{})}
+	l.memory.budget = cfg.Budget
+	if err := l.memory.take(laneMemory); err != nil {
+		return nil, fmt.Errorf("opening a lane: %w", err)
+	}
 	l.callSpin.max, l.serveSpin.max = l.cfg.Spin, l.cfg.Spin
 	if l.cfg.Spin > shortSpin {
 		l.turns.procs = int32(runtime.GOMAXPROCS(0))
@@ -92,6 +97,7 @@ func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l.bell = newBell(l, t)
 	if t.Mem != nil {
 		if err := l.share(t); err != nil {
+			l.memory.settle()
 			return nil, fmt.Errorf("opening a lane: %w", err)
 		}
 		l.startWorker()
@@ -180,6 +186,10 @@ func (l *Lane) fail(err error) {
 				}
 			}
 		}
+		go func() {
+			l.wg.Wait()
+			l.memory.settle()
+		}()
 		if l.cfg.OnClose != nil {
 			go l.cfg.OnClose(err)
 		}

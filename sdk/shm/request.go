@@ -77,8 +77,9 @@ func (q *Request) receive() error {
 		}
 	}
 	q.tally.arena.add(uint64(len(mem)))
-	q.args, q.owned = copyOut(&q.scratch, mem)
-	return nil
+	var err error
+	q.args, q.owned, err = l.copyOut(&q.scratch, mem)
+	return err
 }
 
 // recount finds where the call is counted.
@@ -144,7 +145,17 @@ func (l *Lane) reserve(n int) error {
 		l.copied.Add(int64(-n))
 		return fmt.Errorf("%w: messages being read exceed the arena", ErrNoMemory)
 	}
+	if err := l.memory.take(n); err != nil {
+		l.copied.Add(int64(-n))
+		return err
+	}
 	return nil
+}
+
+// unreserve ends what reserve began.
+func (l *Lane) unreserve(n int) {
+	l.copied.Add(int64(-n))
+	l.memory.give(n)
 }
 
 // Err is why the call can't be handled, or nil: its arguments could not be
@@ -255,7 +266,7 @@ func (q *Request) finish() {
 	}
 	q.borrowed = q.borrowed[:0]
 	if n := len(q.args); q.owned && n > scratchSize {
-		l.copied.Add(int64(-n))
+		l.unreserve(n)
 	}
 	q.args, q.err = nil, nil
 	if q.timed || q.status != 0 || q.switched {

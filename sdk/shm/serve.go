@@ -215,7 +215,9 @@ func (l *Lane) admit(h ring.Head) *Request {
 	default:
 		q.reclaim(int(slot), true) // its caller has been answered
 		if q.kept {
+			scratch := q.scratch // not the handler's any more
 			q = newRequest(l)
+			q.scratch = scratch
 			l.requests[slot].Store(q)
 		}
 	}

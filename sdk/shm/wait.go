@@ -232,12 +232,13 @@ func (c *Call) stop() error {
 
 // read takes over the answer: it is copied to private memory. The other side is
 // told that it can have its memory back when the call is over.
-func (c *Call) read() error {
+func (c *Call) read() (err error) {
 	l := c.lane
 	if c.switched {
-		c.answer = *c.fromBell.Load()
-		c.tally.bell.add(uint64(len(c.answer.Payload)))
-		return nil
+		b := c.fromBell.Load()
+		c.answer, c.reserved = b.Answer, b.reserved
+		c.tally.bell.add(uint64(len(b.Payload)))
+		return b.err
 	}
 	a, inline := l.answers.Read(c.slot, &c.results)
 	if !a.Arena {
@@ -260,9 +261,9 @@ func (c *Call) read() error {
 		c.reserved = len(mem)
 	}
 	c.answer = Answer{Status: a.Status}
-	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
 	c.tally.arena.add(uint64(len(mem)))
-	return nil
+	c.answer.Payload, c.answer.Owned, err = l.copyOut(&c.scratch, mem)
+	return err
 }
 
 // retireSwitched frees the slot of a switched call that was answered after its
@@ -270,18 +271,3 @@ func (c *Call) read() error {
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
 	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
-		c.watched |= callFailed
-		c.lane.release(c)
-	}
-}
-
-// copyOut copies mem to *scratch, or to memory of its own when it is large.
-func copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool) {
-	if len(mem) > scratchSize {
-		return append([]byte(nil), mem...), true
-	}
-	if *scratch == nil {
-		*scratch = make([]byte, scratchSize)
-	}
-	return (*scratch)[:copy(*scratch, mem)], false
-}
