@@ -271,3 +271,25 @@ func (c *Call) read() (err error) {
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
 	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
+		c.watched |= callFailed
+		if b := c.fromBell.Load(); b != nil {
+			c.reserved = b.reserved
+		}
+		c.lane.release(c)
+	}
+}
+
+// copyOut copies mem to *scratch, or to memory of its own, which has been
+// reserved, when it is large.
+func (l *Lane) copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool, err error) {
+	if len(mem) > scratchSize {
+		return append([]byte(nil), mem...), true, nil
+	}
+	if *scratch == nil {
+		if err := l.memory.take(scratchSize); err != nil {
+			return nil, false, err
+		}
+		*scratch = make([]byte, scratchSize)
+	}
+	return (*scratch)[:copy(*scratch, mem)], false, nil
+}
