@@ -39,7 +39,7 @@ var (
 // lane to anything. Whoever must be certain looks at the enclave's evidence.
 // Options.Signers and Digests are compared with that word.
 //
-// Of o, Services, Log, LaneMemory, Workers, Spin, Signers and Digests count. The
+// Of o, Services, Log, LaneMemory, Workers, Spin, TimeEvery, Signers and Digests count. The
 // defaults of LaneMemory and Workers are what the owner chose.
 //
 // The error matches [ErrNotRunning], [ErrAttach], [ErrNotAllowed], or ctx's,
@@ -117,7 +117,7 @@ func newAttached(told rendezvous.Attached, t *tee.Lane, conn *net.UnixConn, o Op
 	link := &link{Conn: t.Bell, owner: conn, protections: a.Protections}
 	t.Bell = link
 	e.confined = link
-	lane, err := shm.Open(t, shm.Host, gate{e}, shm.Config{Workers: o.Workers, Spin: o.Spin, Cause: errGone})
+	lane, err := shm.Open(t, shm.Host, gate{e}, shm.Config{Workers: o.Workers, Spin: o.Spin, TimeEvery: o.TimeEvery, Cause: errGone})
 	if err != nil {
 		return nil, err
 	}

@@ -78,6 +78,7 @@ func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
 	lane, err := shm.Open(t, shm.Host, gate{e}, shm.Config{
 		Workers:     e.opt.Workers,
 		Spin:        e.opt.Spin,
+		TimeEvery:   e.opt.TimeEvery,
 		Cooperative: cooperative(e.inst),
 		Cause:       e.cause,
 	})

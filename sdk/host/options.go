@@ -65,6 +65,11 @@ type Options struct {
 	// tenth of a millisecond, less while that does not pay.
 	Spin time.Duration
 
+	// TimeEvery is of how many calls of a method [Enclave.Stats] times one: 1 times
+	// all, which makes each slower by two looks at the clock. It is rounded up to a
+	// power of two. Default: 256.
+	TimeEvery uint64
+
 	// Cores are the processors that the enclave may run on; empty: any.
 	Cores []int
 

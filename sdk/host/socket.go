@@ -3,8 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"os"
-	"time"
 
 	"github.com/secgear/secgear/sdk/internal/rendezvous"
 )
@@ -50,12 +48,4 @@ func (e *Enclave) unserve() error {
 }
 
 // status is what the socket tells of the enclave.
-func (e *Enclave) status() any {
-	return struct {
-		Name    string    `json:"name"`
-		TEE     string    `json:"tee"`
-		Digest  string    `json:"digest"`
-		PID     int       `json:"pid"`
-		Started time.Time `json:"started"`
-	}{e.id.Manifest.Name, e.tee, e.id.Digest.String(), os.Getpid(), e.started}
-}
+func (e *Enclave) status() any { return e.Stats() }

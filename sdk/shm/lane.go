@@ -129,6 +129,14 @@ func (l *Lane) share(t *tee.Lane) error {
 	return nil
 }
 
+// Size is the size of the lane's shared memory in bytes.
+func (l *Lane) Size() int {
+	if l.region == nil {
+		return 0
+	}
+	return ring.HeaderSize + 2*l.region.ArenaSize()
+}
+
 // Done is closed when the lane has ended.
 func (l *Lane) Done() <-chan struct{} { return l.done }
 
