@@ -62,6 +62,16 @@ The signer ID is SHA-256 over the public key (PKIX, DER). key id takes private
 and public keys, and image keys, which have an ID of their own. An image key is
 a file of 32 random bytes that only its owner can read.`,
 
+	"ps": `The enclaves that processes of yours have loaded, on this machine (of all users,
+if you are root): calls of the process that loaded each, over half a second, how
+long they took (half of them at most P50, 99 of 100 at most P99, estimated), how
+many are in flight (BUSY), lanes in use, its arena, the memory that the manifest
+grants, workers on the host's side, security version.`,
+
+	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or
+Ctrl-C. A terminal that is too narrow lacks the last columns. NO_COLOR in the
+environment does without colour.`,
+
 	"inspect": `An image without signature can be inspected too. If there is a signature that
 does not hold, the exit status is 1.`,
 }

@@ -38,6 +38,8 @@ var commands = []command{
 	{"key", "new|image|id [flags]", "makes a key to sign or to encrypt images, or tells its ID", runKey},
 	{"inspect", "[flags] IMAGE", "shows what is in an image and who signed it", runInspect},
 	{"digest", "[flags] IMAGE", "prints an image's digest", runDigest},
+	{"ps", "[flags]", "lists running enclaves", runPS},
+	{"top", "[flags]", "shows running enclaves, live", runTop},
 	{"version", "[flags]", "prints the version of secgear", runVersion},
 }
 

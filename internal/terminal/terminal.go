@@ -18,6 +18,15 @@ func IsTerminal(f *os.File) bool { return isTerminal(f) }
 // controlling terminal (Ctrl-C), along with its children.
 func Foreground() bool { return foreground() }
 
+// Size returns the number of columns and lines of the terminal f, zeros if it is
+// none.
+func Size(f *os.File) (columns, lines int) { return size(f) }
+
+// Unbuffered has the terminal f hand over what is typed at once, without showing
+// it. Ctrl-C still interrupts; Ctrl-Z does nothing. restore must be called in the
+// end.
+func Unbuffered(f *os.File) (restore func() error, err error) { return unbuffered(f) }
+
 // Progress shows on w, if it is a terminal, what is going on and for how long,
 // from the first second on; otherwise it shows nothing. The function it returns
 // must be called when that is over: it takes the line away.

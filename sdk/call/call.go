@@ -81,6 +81,9 @@ func (p *Pending) Begin(ctx context.Context, to Caller, c *Contract, method uint
 		p.fail(err)
 		return
 	}
+	if p.call.Unnamed() {
+		p.call.Name(c.Name, c.Methods[method].Name)
+	}
 	p.use |= uint64(p.call.Ticket()) << 16
 	e.buf, e.to = p.call.Args(), p.call
 }

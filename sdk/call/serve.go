@@ -73,6 +73,15 @@ func (m *Mux) Contracts() []*Contract {
 	return out
 }
 
+// MethodName implements [shm.Namer].
+func (m *Mux) MethodName(contract uint32, method uint16) (contractName, methodName string, ok bool) {
+	s := m.find(contract)
+	if s == nil || int(method) >= len(s.Contract.Methods) {
+		return "", "", false
+	}
+	return s.Contract.Name, s.Contract.Methods[method].Name, true
+}
+
 // ServeCall implements [shm.Handler].
 func (m *Mux) ServeCall(ctx context.Context, in *shm.Request) {
 	s := m.find(in.Contract())

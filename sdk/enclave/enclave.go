@@ -38,6 +38,10 @@ type Enclave struct {
 	owner     chan struct{} // closed when ownerLane is set
 	ownerLane *shm.Lane
 
+	memory *shm.Budget   // of all lanes
+	room   chan struct{} // capacity 1: a lane has gone
+	dead   uint64        // bytes of lanes that have gone since they were last collected
+
 	mu    sync.Mutex
 	lanes map[*shm.Lane]struct{} // nil once the enclave has ended
 	slots int                    // lanes being opened or open
@@ -144,4 +148,9 @@ func (g gate) ServeCall(ctx context.Context, q *shm.Request) {
 	}
 	var none call.Mux
 	none.ServeCall(ctx, q)
+}
+
+// MethodName implements [shm.Namer].
+func (g gate) MethodName(contract uint32, method uint16) (string, string, bool) {
+	return g.e.mux.MethodName(contract, method)
 }

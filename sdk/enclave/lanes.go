@@ -1,7 +1,10 @@
 package enclave
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
+	"time"
 
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
@@ -24,27 +27,73 @@ func (e *Enclave) acceptLanes() {
 
 // admit opens a lane if the manifest has room for it, and discards it if not.
 func (e *Enclave) admit(t *tee.Lane) error {
-	if err := e.reserve(len(t.Mem)); err != nil {
+	if err := e.await(len(t.Mem)); err != nil {
 		discard(t)
 		return err
 	}
+	e.collect()
+	size := uint64(len(t.Mem))
 	opened := make(chan *shm.Lane, 1)
 	l, err := shm.Open(t, shm.Enclave, gate{e}, shm.Config{
 		Workers:     e.workers,
 		Spin:        e.spin,
 		Listeners:   &e.listeners,
 		Cooperative: cooperative(e.platform),
-		OnClose:     func(error) { e.forget(<-opened) },
+		OnClose:     func(error) { e.forget(<-opened, size) },
+		Budget:      e.memory,
 	})
 	if err != nil {
 		discard(t)
-		e.forget(nil)
+		e.forget(nil, 0)
 		return err
 	}
 	e.keep(l)
 	opened <- l
 	return nil
 }
+
+// farewell is how long a lane may take to go after its process.
+const farewell = time.Second
+
+// await makes room for a lane of size bytes. When there are as many as may be,
+// it waits a little: the host may know sooner than we that one has ended.
+func (e *Enclave) await(size int) error {
+	deadline := time.Now().Add(farewell)
+	for {
+		err := e.reserve(size)
+		if !errors.Is(err, errFull) {
+			return err
+		}
+		select {
+		case <-e.room:
+		case <-e.gone:
+			return err
+		case <-time.After(time.Until(deadline)):
+			return err
+		}
+	}
+}
+
+// errFull is matched when there are as many lanes as there may be.
+var errFull = errors.New("as many as the manifest allows")
+
+// collect has the memory of lanes that ended unmapped, before it fills the
+// address space: what refers to it, only the collector knows.
+func (e *Enclave) collect() {
+	m := e.id.Manifest
+	e.mu.Lock()
+	full := e.dead > 0 && e.dead >= min(m.LaneMemory*uint64(m.Lanes)/2, mostDead)
+	if full {
+		e.dead = 0
+	}
+	e.mu.Unlock()
+	if full {
+		runtime.GC()
+	}
+}
+
+// mostDead is how much memory of lanes that ended waits for the collector.
+const mostDead = 256 << 20
 
 // reserve makes room for a lane of size bytes.
 func (e *Enclave) reserve(size int) error {
@@ -55,7 +104,7 @@ func (e *Enclave) reserve(size int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.slots >= m.Lanes {
-		return fmt.Errorf("there are %d lanes already, as many as the manifest allows", e.slots)
+		return fmt.Errorf("there are %d lanes already, %w", e.slots, errFull)
 	}
 	e.slots++
 	return nil
@@ -79,12 +128,18 @@ func (e *Enclave) keep(l *shm.Lane) {
 	}
 }
 
-// forget gives back the room of a lane that has ended, or was never opened.
-func (e *Enclave) forget(l *shm.Lane) {
+// forget gives back the room of a lane of size bytes that has ended, or of one
+// that was never opened.
+func (e *Enclave) forget(l *shm.Lane, size uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.slots--
+	e.dead += size
 	delete(e.lanes, l)
+	select {
+	case e.room <- struct{}{}:
+	default:
+	}
 }
 
 // discard closes a lane that was never opened.

@@ -117,6 +117,8 @@ func newEnclave(p tee.Platform, hello *control.Hello) *Enclave {
 		gone:     make(chan struct{}),
 		owner:    make(chan struct{}),
 		lanes:    make(map[*shm.Lane]struct{}),
+		memory:   shm.NewBudget(int64(p.Identity().Manifest.Memory / 2)),
+		room:     make(chan struct{}, 1),
 		spin:     min(max(hello.Spin, -1), maxSpin),
 	}
 	e.workers = max(e.id.Manifest.Workers, 1)

@@ -13,6 +13,7 @@ import (
 	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/internal/control"
+	"github.com/secgear/secgear/sdk/internal/rendezvous"
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -23,13 +24,17 @@ import (
 type Enclave struct {
 	tee  string
 	id   tee.Identity
-	inst tee.Instance
+	inst tee.Instance // nil: another process's
 	opt  Options
 	log  *slog.Logger
 	mux  call.Mux
 	talk *conversation
 
 	listeners shm.Listeners
+	socket   *rendezvous.Server // nil: none
+	attached atomic.Int64       // lanes of other processes
+	started  time.Time
+	confined interface{ Protections() []tee.Protection } // nil until launched
 
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
@@ -50,6 +55,7 @@ func newEnclave(name string, img *image.Image, o Options) *Enclave {
 		id:      tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest},
 		opt:     o,
 		log:     o.Log,
+		started: time.Now(),
 		opened:  make(chan struct{}),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -60,7 +66,7 @@ func newEnclave(name string, img *image.Image, o Options) *Enclave {
 
 // start greets the enclave, opens its lane and waits until it is ready.
 func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
-	e.inst = inst
+	e.inst, e.confined = inst, inst
 	e.talk = newConversation(inst.Control(), newSink(e.log.With("enclave", e.id.Manifest.Name)), &e.contracts)
 	go e.talk.listen()
 	if err := e.greet(ctx); err != nil {
@@ -73,6 +79,7 @@ func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
 	lane, err := shm.Open(t, shm.Host, gate{e}, shm.Config{
 		Workers:     e.opt.Workers,
 		Spin:        e.opt.Spin,
+		TimeEvery:   e.opt.TimeEvery,
 		Cooperative: cooperative(e.inst),
 		Listeners:   &e.listeners,
 		Cause:       e.cause,
@@ -186,6 +193,11 @@ func (g gate) ServeCall(ctx context.Context, q *shm.Request) {
 	g.e.mux.ServeCall(ctx, q)
 }
 
+// MethodName implements [shm.Namer].
+func (g gate) MethodName(contract uint32, method uint16) (string, string, bool) {
+	return g.e.mux.MethodName(contract, method)
+}
+
 var errLoading = errors.New("the enclave is still being loaded")
 
 // NewBuffer allocates n bytes of memory shared with the enclave. When the lane
@@ -230,10 +242,10 @@ func (e *Enclave) Contracts() []string {
 // Protections lists each piece of confinement around the enclave with whether
 // it is in force.
 func (e *Enclave) Protections() []tee.Protection {
-	if e.inst == nil { // in Options.Services
+	if e.confined == nil { // in Options.Services
 		return nil
 	}
-	return e.inst.Protections()
+	return e.confined.Protections()
 }
 
 // Done is closed when the enclave has ended, by Close or by itself, and all

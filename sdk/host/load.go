@@ -115,7 +115,11 @@ func launch(ctx context.Context, b tee.Backend, img *image.Image, o Options) (*E
 	if err != nil {
 		return nil, fmt.Errorf("launching in TEE %s: %w", b.Name(), err)
 	}
-	if err := e.start(ctx, inst); err != nil {
+	err = e.start(ctx, inst)
+	if err == nil {
+		err = e.serve()
+	}
+	if err != nil {
 		return nil, errors.Join(err, e.abandon())
 	}
 	go e.supervise()

@@ -60,6 +60,13 @@ type Options struct {
 	// most the manifest's. Default: 64 MiB, or the manifest's if that is less.
 	LaneMemory int
 
+	// Socket is the path of the Unix socket at which the enclave can be found while
+	// it runs, by tools that watch it and by processes that attach to it. "none":
+	// there is none. Default: one named after the enclave in the folder for them,
+	// see docs/attach.md, which only processes of the same user, and root's, can
+	// reach; enclaves in the process of their test have none.
+	Socket string
+
 	// Workers is how many handlers run at a time, on either side; nested calls
 	// aside. Default: the manifest's number, which is also the most.
 	Workers int
@@ -68,6 +75,11 @@ type Options struct {
 	// sleeps: at most a millisecond; negative: not at all. Default (zero): a
 	// tenth of a millisecond, less while that does not pay.
 	Spin time.Duration
+
+	// TimeEvery is of how many calls of a method [Enclave.Stats] times one: 1 times
+	// all, which makes each slower by two looks at the clock. It is rounded up to a
+	// power of two. Default: 256.
+	TimeEvery uint64
 
 	// Cores are the processors that the enclave may run on; empty: any.
 	Cores []int

@@ -21,21 +21,26 @@ var errClosed error = tee.ErrClosed
 // everything.
 func (e *Enclave) supervise() {
 	defer close(e.done)
-	lane := e.lane.Load()
+	lane, closing := e.lane.Load(), false
 	select {
 	case <-e.closing:
+		closing = true
+	case <-e.talk.ended:
+	case <-e.inst.Done():
+	case <-lane.Done():
+	}
+	unserved := make(chan error, 1)
+	go func() { unserved <- e.unserve() }()
+	if closing {
 		e.shutdown()
 		lane.Close()
 		e.released = e.inst.Close()
-	case <-e.talk.ended:
-		e.mourn(lane)
-	case <-e.inst.Done():
-		e.mourn(lane)
-	case <-lane.Done():
+	} else {
 		e.mourn(lane)
 	}
 	e.talk.wait()
 	join(lane)
+	e.released = errors.Join(e.released, <-unserved)
 }
 
 // join waits for the handlers of a closed lane, whose contexts have ended, but not

@@ -149,11 +149,7 @@ func (b *bell) serve(f frame, r io.Reader) error {
 	case frameCall:
 		return b.serveCall(f, r)
 	case frameAnswer:
-		payload, err := readPayload(r, f.n)
-		if err == nil {
-			b.answered(f, payload)
-		}
-		return err
+		return b.serveAnswer(f, r)
 	case frameCancel:
 		b.lane.cancelled(f.slot, f.gen)
 	case frameWake:
@@ -239,24 +235,51 @@ func (b *bell) answer(q *Request) {
 	b.write(f, q.results) // an error ends the lane through read
 }
 
-// answered hands an answer to the call it belongs to, if there is one.
-func (b *bell) answered(f frame, payload []byte) {
+// bellAnswer is the answer to a switched call.
+type bellAnswer struct {
+	Answer
+	reserved int   // bytes that count as being read
+	err      error // instead of an answer
+}
+
+// serveAnswer hands an answer to the call it belongs to, if there is one.
+func (b *bell) serveAnswer(f frame, r io.Reader) error {
+	c := b.awaiting(f)
+	if c == nil {
+		_, err := io.CopyN(io.Discard, r, int64(f.n))
+		return err
+	}
+	a := &bellAnswer{Answer: Answer{Status: f.contract, Owned: true}}
+	if f.n > scratchSize {
+		if a.err = b.lane.reserve(int(f.n)); a.err == nil {
+			a.reserved = int(f.n)
+		}
+	}
+	var err error
+	if a.Payload, err = b.readArgs(r, f.n, a.err); err != nil {
+		return err
+	}
+	c.fromBell.Store(a)
+	c.retireSwitched(f.gen)
+	c.signal()
+	return nil
+}
+
+// awaiting returns the call that waits for the answer f, or nil.
+func (b *bell) awaiting(f frame) *Call {
 	if f.slot >= Slots {
-		return
+		return nil
 	}
 	c := b.lane.calls[f.slot].Load()
 	s := c.state.Load()
-	if uint32(s>>8) != f.gen {
-		return
+	if uint32(s>>8) != f.gen || c.fromBell.Load() != nil {
+		return nil
 	}
 	switch s & 0xff {
 	case stateSwitched, stateForsaken:
-	default:
-		return
+		return c
 	}
-	c.fromBell.Store(&Answer{Status: f.contract, Payload: payload, Owned: true})
-	c.retireSwitched(f.gen)
-	c.signal()
+	return nil
 }
 
 func (b *bell) sendWake() {

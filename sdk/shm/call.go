@@ -26,6 +26,11 @@ type Call struct {
 	bounded  bool // ctx can end
 	contract uint32
 	method   uint16
+	watched  uint8  // what is to be counted at the end
+	unnamed  bool   // statistics lack the method's name
+	weight   uint32 // how many calls this one stands for, if it is timed
+	begun    int64  // clock
+	tally    *tally // of the contract's method
 	switched bool
 	sub      ring.Submission // what is published
 
@@ -36,10 +41,10 @@ type Call struct {
 	loans   []*handle
 	gained  []Buffer // in the answer
 
-	signalCh chan struct{}          // capacity 1: look at state again
-	tired    bool                   // has taken turns in vain
-	nested   *Request               // stateNested: to be run by the waiting goroutine
-	fromBell atomic.Pointer[Answer] // of a switched call
+	signalCh chan struct{}              // capacity 1: look at state again
+	tired    bool                       // has taken turns in vain
+	nested   *Request                   // stateNested: to be run by the waiting goroutine
+	fromBell atomic.Pointer[bellAnswer] // of a switched call
 	answer   Answer
 	err      error // instead of answer
 	large    bool  // the answer lies in the other side's arena
@@ -71,7 +76,7 @@ const (
 const scratchSize = 4096
 
 func newCall(l *Lane, slot int) *Call {
-	return &Call{lane: l, slot: slot, signalCh: make(chan struct{}, 1)}
+	return &Call{lane: l, slot: slot, signalCh: make(chan struct{}, 1), tally: noTally}
 }
 
 func (c *Call) is(state uint64) bool { return c.state.Load()&0xff == state }
@@ -114,6 +119,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if slot < 0 {
 		var err error
 		if slot, err = l.waitSlot(ctx, level); err != nil {
+			l.made.refused(methodKey(contract, method))
 			return nil, err
 		}
 	}
@@ -126,14 +132,69 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if c.gen == 0 {
 		c.gen = 1 // zero is a line never answered
 	}
+	if c.contract != contract || c.method != method || c.tally == noTally {
+		c.contract, c.method = contract, method
+		c.recount()
+	}
+	if n := c.tally.begin(); n&c.tally.mask == 0 {
+		c.startClock(size)
+	}
 	c.tired = false
-	c.ctx, c.bounded, c.contract, c.method = ctx, bounded, contract, method
+	c.ctx, c.bounded = ctx, bounded
 	c.switched = switched || l.region == nil
 	if err := c.room(size); err != nil {
+		c.watched |= callFailed
 		l.release(c)
 		return nil, err
 	}
 	return c, nil
+}
+
+// What release has to count of a call.
+const (
+	callFailed = 1 << iota
+	callTimed
+)
+
+// recount finds where the call is counted from now on.
+func (c *Call) recount() {
+	c.tally = c.lane.made.find(c.slot, methodKey(c.contract, c.method))
+	c.unnamed = c.tally.of.names.Load() == nil
+}
+
+// startClock times the call, whose arguments take size bytes.
+func (c *Call) startClock(size int) {
+	c.watched |= callTimed
+	c.weight = c.lane.made.weigh(c.tally)
+	if size <= ring.InlineArgs && !c.switched {
+		c.tally.inline.add(uint64(size) * uint64(c.weight))
+	}
+	c.begun = clock()
+}
+
+// settle counts the call that is over. Its slot is still the caller's.
+func (c *Call) settle() {
+	if c.watched&callTimed != 0 {
+		c.tally.of.latency.add(uint64(clock()-c.begun), uint64(c.weight))
+		if !c.switched && !c.large && c.err == nil {
+			c.tally.inline.add(uint64(len(c.answer.Payload)) * uint64(c.weight))
+		}
+	}
+	if c.watched&callFailed != 0 {
+		c.tally.failed.add(1)
+	}
+	c.watched = 0
+}
+
+// Unnamed tells whether statistics don't know the names of contract and method
+// yet, see [Call.Name].
+func (c *Call) Unnamed() bool { return c.unnamed }
+
+// Name tells statistics how contract and method are called. It is for those who
+// have begun the call, before they start it.
+func (c *Call) Name(contract, method string) {
+	c.tally.of.names.Store(&[2]string{contract, method})
+	c.unnamed = false
 }
 
 // room makes c.args size bytes long.
@@ -154,6 +215,7 @@ func (c *Call) room(size int) error {
 			return err
 		}
 		c.chunk, c.chunked = off, true
+		c.tally.arena.add(uint64(size))
 		c.args, _ = l.region.Arena(l.side, off, uint32(size))
 	}
 	return nil
@@ -242,7 +304,7 @@ func (c *Call) giveBack() {
 	clear(c.gained)
 	c.gained = c.gained[:0]
 	if c.reserved > 0 {
-		l.copied.Add(int64(-c.reserved))
+		l.unreserve(c.reserved)
 		c.reserved = 0
 	}
 	if c.large {
@@ -254,6 +316,9 @@ func (c *Call) giveBack() {
 
 // release frees what c holds and its slot.
 func (l *Lane) release(c *Call) {
+	if c.watched != 0 {
+		c.settle()
+	}
 	c.giveBack()
 	c.ctx, c.answer, c.err = nil, Answer{}, nil
 	c.set(stateIdle)
@@ -270,6 +335,7 @@ func (c *Call) Lend(b Buffer) (Ref, error) {
 	ref, err := b.lend(c.lane)
 	if err == nil && b.h != nil {
 		c.loans = append(c.loans, b.h)
+		c.tally.buffers.add(uint64(ref.Len))
 	}
 	return ref, err
 }
@@ -279,12 +345,16 @@ func (c *Call) Borrow(r Ref) (Buffer, error) {
 	b, err := c.lane.received(r)
 	if err == nil && b.h != nil {
 		c.gained = append(c.gained, b)
+		if !c.is(stateDetached) { // else its counters are somebody else's
+			c.tally.buffers.add(uint64(r.Len))
+		}
 	}
 	return b, err
 }
 
 // Refuse gives back the buffers in the answer, which is not what it should be.
 func (c *Call) Refuse() {
+	c.watched |= callFailed
 	for _, b := range c.gained {
 		_ = b.Free() // ours alone, not lent: it can't fail
 	}
@@ -292,6 +362,7 @@ func (c *Call) Refuse() {
 
 // Abort gives up a call that was not started.
 func (c *Call) Abort() {
+	c.watched |= callFailed
 	c.lane.release(c)
 	c.lane.leave()
 }
@@ -300,17 +371,21 @@ func (c *Call) Abort() {
 func (c *Call) Start() error {
 	l := c.lane
 	if l.closed.Load() {
+		c.watched |= callFailed
 		l.release(c)
 		return l.err
 	}
 	if err := c.address(); err != nil {
+		c.watched |= callFailed
 		l.release(c)
 		return err
 	}
 	if c.switched {
 		c.fromBell.Store(nil)
+		c.tally.bell.add(uint64(len(c.args)))
 		c.set(stateSwitched)
 		if l.bell.sendCall(c) != nil {
+			c.watched |= callFailed
 			l.release(c)
 			l.bell.close() // a broken stream is the lane's end, for the reader too
 			<-l.done

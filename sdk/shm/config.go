@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"math/bits"
 	"runtime"
 	"time"
 
@@ -40,6 +41,15 @@ type Config struct {
 	// Listeners take the streams that the other side dials; nil: nobody does.
 	Listeners *Listeners
 
+	// TimeEvery is of how many calls of a method one is timed, see [Latency]: 1
+	// times all, at the cost of two looks at the clock each. It is rounded up to a
+	// power of two. Default 256.
+	TimeEvery uint64
+
+	// Budget, if not nil, bounds the memory of this lane together with others'. A
+	// call that would exceed it fails with [ErrNoMemory].
+	Budget *Budget
+
 	nap time.Duration // tests make it long, so that a lost wake-up hangs them
 
 	// OnClose, if not nil, is called once when the lane has ended, with why.
@@ -47,15 +57,21 @@ type Config struct {
 }
 
 const (
-	defaultWorkers = 64
-	defaultSpin    = 100 * time.Microsecond
-	shortSpin      = 2 * time.Microsecond
+	defaultWorkers   = 64
+	defaultTimeEvery = 256
+	maxTimeEvery     = 1 << 20
+	defaultSpin      = 100 * time.Microsecond
+	shortSpin        = 2 * time.Microsecond
 )
 
 func (c Config) withDefaults() Config {
 	if c.Workers <= 0 {
 		c.Workers = defaultWorkers
 	}
+	if c.TimeEvery == 0 {
+		c.TimeEvery = defaultTimeEvery
+	}
+	c.TimeEvery = 1 << bits.Len64(min(c.TimeEvery, maxTimeEvery)-1)
 	if c.nap == 0 {
 		c.nap = defaultNap
 	}

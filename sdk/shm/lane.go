@@ -57,6 +57,7 @@ type Lane struct {
 	delivered bool         // something came that a goroutine waited for
 	yielding  atomic.Int32 // workers that let others run and poll again then
 	copied    atomic.Int64 // bytes of large messages of the other side's being read
+	memory    allotment
 	queue     requestQueue // calls that wait for a worker
 	workers   atomic.Int32 // goroutines that serve or may serve
 	sleepers  atomic.Int32 // of them, those asleep
@@ -67,6 +68,11 @@ type Lane struct {
 	err       error // set before done is closed
 	spawning  sync.Mutex
 	wg        sync.WaitGroup // grows under spawning and before closed
+
+	// Statistics.
+	made, served *ledger // calls of this side and of the other
+	polled       spins   // belongs to the holder of poll
+	counts       counts
 }
 
 // region keeps the shared memory mapped as long as anything refers to it.
@@ -78,10 +84,16 @@ type region struct{ *ring.Region }
 // makes every call a switched one and has no buffers.
 func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l := &Lane{side: side, cfg: cfg.withDefaults(), handler: h, done: make(chan struct{})}
+	l.memory.budget = cfg.Budget
+	if err := l.memory.take(laneMemory); err != nil {
+		return nil, fmt.Errorf("opening a lane: %w", err)
+	}
 	l.callSpin.max, l.serveSpin.max = l.cfg.Spin, l.cfg.Spin
 	if l.cfg.Spin > shortSpin {
 		l.turns.procs = int32(runtime.GOMAXPROCS(0))
 	}
+	l.made = &ledger{every: l.cfg.TimeEvery}
+	l.served = &ledger{every: l.cfg.TimeEvery, name: nameOf(h)}
 	l.freed = newNotifier()
 	for i := range l.calls {
 		l.calls[i].Store(newCall(l, i))
@@ -90,6 +102,7 @@ func Open(t *tee.Lane, side Role, h Handler, cfg Config) (*Lane, error) {
 	l.bell = newBell(l, t)
 	if t.Mem != nil {
 		if err := l.share(t); err != nil {
+			l.memory.settle()
 			return nil, fmt.Errorf("opening a lane: %w", err)
 		}
 		l.startWorker()
@@ -120,6 +133,14 @@ func (l *Lane) share(t *tee.Lane) error {
 		l.apart.init(r, l.side)
 	}
 	return nil
+}
+
+// Size is the size of the lane's shared memory in bytes.
+func (l *Lane) Size() int {
+	if l.region == nil {
+		return 0
+	}
+	return ring.HeaderSize + 2*l.region.ArenaSize()
 }
 
 // Done is closed when the lane has ended.
@@ -180,6 +201,10 @@ func (l *Lane) fail(err error) {
 				}
 			}
 		}
+		go func() {
+			l.wg.Wait()
+			l.memory.settle()
+		}()
 		if l.cfg.OnClose != nil {
 			go l.cfg.OnClose(err)
 		}

@@ -28,6 +28,16 @@ const (
 	gate   // until released
 )
 
+var methodNames = [...]string{"echo", "fail", "block", "nested", "gate"}
+
+// MethodName makes the test contract known to statistics.
+func (p *pair) MethodName(contract uint32, method uint16) (string, string, bool) {
+	if contract != 1 || int(method) >= len(methodNames) {
+		return "", "", false
+	}
+	return "test", methodNames[method], true
+}
+
 // pair is a lane with both ends in this process, each serving the test
 // contract.
 type pair struct {
@@ -132,6 +142,9 @@ func start(ctx context.Context, l *Lane, method uint16, switched bool, args []by
 	c, err := l.Begin(ctx, 1, method, switched, len(args))
 	if err != nil {
 		return nil, err
+	}
+	if c.Unnamed() {
+		c.Name("test", methodNames[method])
 	}
 	copy(c.Args(), args)
 	return c, c.Start()

@@ -42,13 +42,14 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 		return pollNothing, nil
 	}
 	own := l.answers.Word(c.slot)
-	if l.parked.Load() == 0 && l.turns.n.Load() == 0 && !l.cfg.Cooperative && l.cfg.Spin > 0 {
+	if l.parked.Load() == 0 && l.turns.waiting() == 0 && !l.cfg.Cooperative && l.cfg.Spin > 0 {
 		// Most calls end here: one caller, a short call.
 		in, published := l.recv.Word()
 		ring.Spin(own, c.gen, in, published, firstPauses)
 	}
 	if own.Load() == c.gen {
 		c.set(stateTaken)
+		l.polled.paid.add(1)
 		l.poll.unlock()
 		l.callSpin.paid()
 		return pollAnswered, nil
@@ -58,6 +59,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 	for {
 		if own.Load() == c.gen {
 			c.set(stateTaken)
+			l.polled.paid.add(1)
 			l.poll.unlock()
 			l.callSpin.paid()
 			return pollAnswered, nil
@@ -82,7 +84,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 			l.poll.unlock()
 			return pollStopped, nil
 		}
-		if !c.tired && l.turns.n.Load() != 0 {
+		if !c.tired && l.turns.waiting() != 0 {
 			l.stopPolling()
 			return pollNothing, nil
 		}
@@ -101,6 +103,7 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 // It returns false when something has come up.
 func (l *Lane) fallAsleep(c *Call) bool {
 	l.callSpin.failed()
+	l.polled.failed.add(1)
 	c.set(stateAsleep)
 	l.parked.Add(1)
 	l.myWake.Store(parked) // a full barrier
@@ -191,6 +194,7 @@ func (w *watch) checkStall(now time.Time) {
 	case now.Sub(w.since) < slowWake && l.peerWake.Load() == woken:
 		// It is on its way.
 	default:
+		l.counts.stalls.Add(1)
 		l.rousePeer()
 		w.roused = max(2*w.roused, stall)
 		w.since = now
@@ -234,6 +238,7 @@ func (l *Lane) retire(c *Call, s uint64) int {
 	l.parked.Add(-1)
 	a, _ := l.answers.Read(c.slot, &c.results)
 	c.large = a.Arena
+	c.watched |= callFailed
 	l.release(c)
 	return 1
 }
@@ -247,6 +252,11 @@ func (l *Lane) detach(c *Call, s uint64) int {
 	next := newCall(l, c.slot)
 	next.gen = c.gen
 	c.err = c.read()
+	if c.err != nil || c.answer.Status != 0 {
+		c.watched |= callFailed
+	}
+	c.settle()
+	next.tally, next.unnamed, next.contract, next.method = c.tally, c.unnamed, c.contract, c.method
 	c.giveBack()
 	l.calls[c.slot].Store(next)
 	c.set(stateDetached)

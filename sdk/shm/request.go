@@ -28,13 +28,18 @@ type Request struct {
 	inArena bool
 	pending atomic.Uint64 // generation and place of results not copied out yet
 
+	tally  *tally // where this call is counted
+	timed  bool
+	weight uint32 // how many calls it stands for, if it is timed
+	begun  int64  // clock
+
 	borrowed []*handle
 	switched bool  // came over the bell
 	refused  error // switched: why its arguments were not read
 }
 
 func newRequest(l *Lane) *Request {
-	q := &Request{lane: l}
+	q := &Request{lane: l, tally: noTally}
 	q.ctx.q = q
 	return q
 }
@@ -71,8 +76,66 @@ func (q *Request) receive() error {
 			return err
 		}
 	}
-	q.args, q.owned = copyOut(&q.scratch, mem)
-	return nil
+	q.tally.arena.add(uint64(len(mem)))
+	var err error
+	q.args, q.owned, err = l.copyOut(&q.scratch, mem)
+	return err
+}
+
+// recount finds where the call is counted.
+func (q *Request) recount() {
+	q.tally = q.lane.served.find(int(q.sub.Slot), methodKey(q.sub.Contract, q.sub.Method))
+}
+
+// countSwitched counts a switched call. The slot of its number may be in use by
+// another call: the tally is one that all share.
+func (q *Request) countSwitched() {
+	g := q.lane.served
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	q.tally = g.lookup(&g.shared, methodKey(q.sub.Contract, q.sub.Method))
+	q.tally.bell.add(uint64(len(q.args)))
+	if n := q.tally.begin(); n&q.tally.mask == 0 {
+		q.startClock()
+	}
+}
+
+// startClock times the call.
+func (q *Request) startClock() {
+	q.timed, q.weight = true, q.lane.served.weigh(q.tally)
+	if !q.switched && q.sub.Kind == ring.KindInline {
+		q.tally.inline.add(uint64(min(q.sub.Len, ring.InlineArgs)) * uint64(q.weight))
+	}
+	q.begun = clock()
+}
+
+// settle counts the call as done.
+func (q *Request) settle() {
+	t, g := q.tally, q.lane.served
+	if q.timed {
+		t.of.latency.add(uint64(clock()-q.begun), uint64(q.weight))
+	}
+	if q.switched {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		t.bell.add(uint64(len(q.results)))
+		t.done.add(1)
+	} else if q.timed && !q.inArena {
+		t.inline.add(uint64(len(q.results)) * uint64(q.weight))
+	}
+	if q.status != 0 {
+		t.failed.add(1)
+	}
+	q.timed = false
+}
+
+// countBuffer counts a shared buffer that is handed over.
+func (q *Request) countBuffer(r Ref) {
+	if q.switched {
+		q.lane.served.mu.Lock()
+		defer q.lane.served.mu.Unlock()
+	}
+	q.tally.buffers.add(uint64(r.Len))
 }
 
 // reserve counts n bytes of private memory for a message of the other side's.
@@ -82,7 +145,17 @@ func (l *Lane) reserve(n int) error {
 		l.copied.Add(int64(-n))
 		return fmt.Errorf("%w: messages being read exceed the arena", ErrNoMemory)
 	}
+	if err := l.memory.take(n); err != nil {
+		l.copied.Add(int64(-n))
+		return err
+	}
 	return nil
+}
+
+// unreserve ends what reserve began.
+func (l *Lane) unreserve(n int) {
+	l.copied.Add(int64(-n))
+	l.memory.give(n)
 }
 
 // Err is why the call can't be handled, or nil: its arguments could not be
@@ -121,6 +194,7 @@ func (q *Request) Results(size int) ([]byte, error) {
 			return nil, err
 		}
 		q.out, q.inArena = off, true
+		q.tally.arena.add(uint64(size))
 		q.results, _ = l.region.Arena(l.side, off, uint32(size))
 	}
 	return q.results, nil
@@ -164,13 +238,20 @@ func (q *Request) tryRoom(size int) []byte {
 }
 
 // Lend implements [Loans] for results: b belongs to the other side from now on.
-func (q *Request) Lend(b Buffer) (Ref, error) { return b.give(q.lane) }
+func (q *Request) Lend(b Buffer) (Ref, error) {
+	ref, err := b.give(q.lane)
+	if err == nil && b.h != nil {
+		q.countBuffer(ref)
+	}
+	return ref, err
+}
 
 // Borrow implements [Borrows] for arguments.
 func (q *Request) Borrow(r Ref) (Buffer, error) {
 	b, err := q.lane.borrow(r)
 	if err == nil && b.h != nil {
 		q.borrowed = append(q.borrowed, b.h)
+		q.countBuffer(r)
 	}
 	return b, err
 }
@@ -185,9 +266,12 @@ func (q *Request) finish() {
 	}
 	q.borrowed = q.borrowed[:0]
 	if n := len(q.args); q.owned && n > scratchSize {
-		l.copied.Add(int64(-n))
+		l.unreserve(n)
 	}
 	q.args, q.err = nil, nil
+	if q.timed || q.status != 0 || q.switched {
+		q.settle()
+	}
 	if q.switched {
 		l.bell.answer(q)
 		return

@@ -22,7 +22,7 @@ const maxIdle = 2
 // startWorker starts a goroutine that serves calls; false on a lane that has
 // ended.
 func (l *Lane) startWorker() bool {
-	l.workers.Add(1)
+	l.counts.noteWorkers(l.workers.Add(1))
 	if l.spawn(l.work) {
 		return true
 	}
@@ -121,10 +121,11 @@ func (l *Lane) pollServe(served bool) *Request {
 	for {
 		for l.recv.Ready() && !l.closed.Load() {
 			if q := l.take(nil); q != nil {
-				l.letGo()
 				if spun && served {
+					l.polled.paid.add(1)
 					l.serveSpin.paid()
 				}
+				l.letGo()
 				return q
 			}
 		}
@@ -146,6 +147,7 @@ func (l *Lane) pollServe(served bool) *Request {
 		}
 		if w.elapsed >= budget {
 			if served {
+				l.polled.failed.add(1)
 				l.serveSpin.failed()
 			}
 			l.myWake.Store(parked) // a full barrier
@@ -242,7 +244,9 @@ func (l *Lane) admit(h ring.Head) *Request {
 	default:
 		q.reclaim(int(slot), true) // its caller has been answered
 		if q.kept {
+			scratch := q.scratch // not the handler's any more
 			q = newRequest(l)
+			q.scratch = scratch
 			l.requests[slot].Store(q)
 		}
 	}
@@ -298,6 +302,7 @@ func (l *Lane) route(q *Request) {
 		l.wakeSelf()
 		return
 	}
+	l.counts.noteWorkers(l.workers.Load())
 	started := l.spawn(func() {
 		defer l.workers.Add(-1)
 		for q != nil {
@@ -325,6 +330,16 @@ func (l *Lane) executeNested(q *Request) {
 // execute runs q's handler and publishes its answer. What follows it is a full
 // barrier and a look whether the other side sleeps.
 func (l *Lane) execute(q *Request) {
+	if q.switched {
+		q.countSwitched()
+	} else {
+		if q.tally.key != methodKey(q.sub.Contract, q.sub.Method) {
+			q.recount()
+		}
+		if n := q.tally.begin(); n&q.tally.mask == 0 {
+			q.startClock()
+		}
+	}
 	q.err = q.receive()
 	if l.closed.Load() {
 		q.ctx.cancel(context.Canceled) // fail may have missed it

@@ -12,10 +12,21 @@ import (
 // short calls, each looks for its own answer whenever the scheduler comes round
 // to it, which costs less than to have one look for all and wake them.
 type turns struct {
-	n     atomic.Int32
+	word  atomic.Uint64 // how often anybody has, ever, << turnsShift | how many do now
 	procs int32
-	_     [ring.Line - 8]byte
+	_     [ring.Line - 12]byte
 }
+
+const turnsShift = 16
+
+// enter counts one more, and returns how many there are. It is a full barrier.
+func (t *turns) enter() int32 { return int32(t.word.Add(1<<turnsShift+1) % (1 << turnsShift)) }
+
+func (t *turns) leave() { t.word.Add(^uint64(0)) }
+
+func (t *turns) waiting() int32 { return int32(t.word.Load() % (1 << turnsShift)) }
+
+func (t *turns) taken() uint64 { return t.word.Load() >> turnsShift }
 
 const (
 	// maxTurns is how often a caller lets others run before it waits in earnest,
@@ -33,8 +44,8 @@ const (
 //
 // One of those who take turns holds poll and looks for the others, too.
 func (l *Lane) takeTurns(c *Call) bool {
-	n := l.turns.n.Add(1) // a full barrier: the submission is out
-	defer l.turns.n.Add(-1)
+	n := l.turns.enter() // a full barrier: the submission is out
+	defer l.turns.leave()
 	l.wakePeer()
 	polls := false
 	defer func() {
@@ -75,7 +86,7 @@ func (l *Lane) takeTurns(c *Call) bool {
 			ring.Spin(own, c.gen, own, c.gen, turnPauses)
 		}
 		runtime.Gosched()
-		n = l.turns.n.Load()
+		n = l.turns.waiting()
 	}
 	c.tired = true
 	return false

@@ -18,7 +18,7 @@ func (c *Call) Wait(ticket uint32) (Answer, error) {
 	}
 	l := c.lane
 	if s&0xff == stateFlying {
-		if l.turns.n.Load() != 0 {
+		if l.turns.waiting() != 0 {
 			if l.takeTurns(c) {
 				return c.result()
 			}
@@ -49,8 +49,12 @@ func (c *Call) result() (Answer, error) {
 		c.err = tee.ErrClosed
 	}
 	if err := c.err; err != nil {
+		c.watched |= callFailed
 		c.End()
 		return Answer{}, err
+	}
+	if c.answer.Status != 0 {
+		c.watched |= callFailed
 	}
 	return c.answer, nil
 }
@@ -158,6 +162,7 @@ func (c *Call) park(l *Lane) {
 
 // block waits on the signal channel.
 func (c *Call) block() error {
+	c.lane.counts.parks.Add(1)
 	if done := c.ctx.Done(); done != nil {
 		select {
 		case <-c.signalCh:
@@ -192,6 +197,7 @@ func (c *Call) stop() error {
 			if s == stateWaiting || s == stateAsleep {
 				l.parked.Add(-1)
 			}
+			c.watched |= callFailed
 			l.release(c)
 			return err
 		}
@@ -226,11 +232,13 @@ func (c *Call) stop() error {
 
 // read takes over the answer: it is copied to private memory. The other side is
 // told that it can have its memory back when the call is over.
-func (c *Call) read() error {
+func (c *Call) read() (err error) {
 	l := c.lane
 	if c.switched {
-		c.answer = *c.fromBell.Load()
-		return nil
+		b := c.fromBell.Load()
+		c.answer, c.reserved = b.Answer, b.reserved
+		c.tally.bell.add(uint64(len(b.Payload)))
+		return b.err
 	}
 	a, inline := l.answers.Read(c.slot, &c.results)
 	if !a.Arena {
@@ -253,8 +261,9 @@ func (c *Call) read() error {
 		c.reserved = len(mem)
 	}
 	c.answer = Answer{Status: a.Status}
-	c.answer.Payload, c.answer.Owned = copyOut(&c.scratch, mem)
-	return nil
+	c.tally.arena.add(uint64(len(mem)))
+	c.answer.Payload, c.answer.Owned, err = l.copyOut(&c.scratch, mem)
+	return err
 }
 
 // retireSwitched frees the slot of a switched call that was answered after its
@@ -262,17 +271,25 @@ func (c *Call) read() error {
 func (c *Call) retireSwitched(gen uint32) {
 	g := uint64(gen) << 8
 	if c.state.CompareAndSwap(g|stateForsaken, g|stateTaken) {
+		c.watched |= callFailed
+		if b := c.fromBell.Load(); b != nil {
+			c.reserved = b.reserved
+		}
 		c.lane.release(c)
 	}
 }
 
-// copyOut copies mem to *scratch, or to memory of its own when it is large.
-func copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool) {
+// copyOut copies mem to *scratch, or to memory of its own, which has been
+// reserved, when it is large.
+func (l *Lane) copyOut(scratch *[]byte, mem []byte) (b []byte, owned bool, err error) {
 	if len(mem) > scratchSize {
-		return append([]byte(nil), mem...), true
+		return append([]byte(nil), mem...), true, nil
 	}
 	if *scratch == nil {
+		if err := l.memory.take(scratchSize); err != nil {
+			return nil, false, err
+		}
 		*scratch = make([]byte, scratchSize)
 	}
-	return (*scratch)[:copy(*scratch, mem)], false
+	return (*scratch)[:copy(*scratch, mem)], false, nil
 }

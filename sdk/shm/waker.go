@@ -41,6 +41,7 @@ func (l *Lane) rousePeer() {
 }
 
 func (l *Lane) ringPeer() {
+	l.counts.wakesSent.Add(1)
 	if l.bell.futex {
 		if l.side == Host {
 			l.apart.waking()
@@ -87,11 +88,15 @@ func (l *Lane) sleep(nap time.Duration) {
 	if l.closed.Load() {
 		return
 	}
+	l.counts.sleeps.Add(1)
 	if l.bell.futex {
 		ring.FutexWait(l.myWake, v, nap)
 		l.apart.note()
 	} else {
 		l.bell.sleep(nap)
+	}
+	if l.myWake.Load() == woken {
+		l.counts.wakesReceived.Add(1)
 	}
 }
 

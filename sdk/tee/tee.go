@@ -15,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 
 	"github.com/secgear/secgear/sdk/image"
 )
@@ -102,6 +103,17 @@ type Instance interface {
 	// Close ends the enclave at once if it still runs, waits for its end and
 	// releases everything that the launch made. It may be called again.
 	Close() error
+}
+
+// LaneFiles is the power of an [Instance] to open lanes whose host's end belongs
+// to another process, which is handed the descriptors.
+type LaneFiles interface {
+	// OpenLaneFiles is Instance.OpenLane, and returns this end as files: the
+	// shared memory, size bytes of it and sealed to stay so (F_SEAL_SHRINK,
+	// F_SEAL_GROW), and the bell, a connected stream socket. Both ends can use
+	// futexes. The caller closes the files; the lane ends when nobody has the bell
+	// any more.
+	OpenLaneFiles(ctx context.Context, size int) (mem, bell *os.File, err error)
 }
 
 // Protection is one piece of confinement around an enclave.

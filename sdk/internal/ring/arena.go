@@ -13,6 +13,8 @@ type Arena struct {
 	size int
 	free []extent // sorted, never adjacent
 	used map[uint64]int
+	now  int // bytes allocated
+	most int // ever, at a time
 }
 
 type extent struct{ off, n int }
@@ -46,6 +48,8 @@ func (a *Arena) Alloc(n int) (off uint64, ok bool) {
 			a.free = slices.Delete(a.free, i, i+1)
 		}
 		a.used[off] = n
+		a.now += n
+		a.most = max(a.most, a.now)
 		return off, true
 	}
 	return 0, false
@@ -61,6 +65,7 @@ func (a *Arena) Free(off uint64) bool {
 		return false
 	}
 	delete(a.used, off)
+	a.now -= n
 	start := int(off)
 	i, _ := slices.BinarySearchFunc(a.free, start, func(e extent, off int) int { return e.off - off })
 	joinsLeft := i > 0 && a.free[i-1].off+a.free[i-1].n == start
@@ -77,6 +82,13 @@ func (a *Arena) Free(off uint64) bool {
 		a.free = slices.Insert(a.free, i, extent{start, n})
 	}
 	return true
+}
+
+// Use returns how many bytes are allocated, and were at a time at most.
+func (a *Arena) Use() (now, most int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.now, a.most
 }
 
 // InUse is the number of bytes allocated.

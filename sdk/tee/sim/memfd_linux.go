@@ -39,24 +39,21 @@ func finish(f *os.File, readable bool) error {
 	return seal(f, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
 }
 
-// laneMemory returns a memory file of size zero bytes, and a mapping of it. Its
-// size is sealed, so that neither end can make the other fault.
-func laneMemory(size int) (f *os.File, mem []byte, err error) {
-	f, err = memfd("secgear-lane", unix.MFD_NOEXEC_SEAL)
+// laneMemory returns a memory file of size zero bytes. Its size is sealed, so
+// that neither end can make the other fault.
+func laneMemory(size int) (*os.File, error) {
+	f, err := memfd("secgear-lane", unix.MFD_NOEXEC_SEAL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("making a memory file: %w", err)
+		return nil, fmt.Errorf("making a memory file: %w", err)
 	}
 	if err = f.Truncate(int64(size)); err == nil {
 		err = seal(f, unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
 	}
-	if err == nil {
-		mem, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	}
 	if err != nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("making a memory file of %d bytes: %w", size, err)
+		return nil, fmt.Errorf("making a memory file of %d bytes: %w", size, err)
 	}
-	return f, mem, nil
+	return f, nil
 }
 
 // memfd makes a memory file that can be sealed. Kernels before 6.3 don't know
