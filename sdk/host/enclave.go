@@ -31,10 +31,10 @@ type Enclave struct {
 	talk *conversation
 
 	listeners shm.Listeners
-	socket   *rendezvous.Server // nil: none
-	attached atomic.Int64       // lanes of other processes
-	started  time.Time
-	confined interface{ Protections() []tee.Protection } // nil until launched
+	socket    *rendezvous.Server // nil: none
+	attached  atomic.Int64       // lanes of other processes
+	started   time.Time
+	confined  interface{ Protections() []tee.Protection } // nil until launched
 
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
