@@ -50,6 +50,9 @@ func runCandidate() (err error) {
 	if err != nil {
 		return err
 	}
+	s := new(site)
+	defer func() { err = errors.Join(err, s.close()) }()
+	works[peer.SitePort] = func(time.Duration) ([]float64, error) { return s.open(ctx) }
 	works["start"] = func(time.Duration) ([]float64, error) { return start(ctx) }
 	return drive.Serve(os.Stdin, os.Stdout, works)
 }

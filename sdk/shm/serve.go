@@ -137,7 +137,7 @@ func (l *Lane) pollServe(served bool) *Request {
 				return nil
 			}
 			served = true
-			budget = l.serveSpin.budget()
+			budget = min(l.serveSpin.budget(), streamSpin)
 			w.restart()
 			continue
 		}
@@ -396,3 +396,7 @@ func (r *requestQueue) pop() *Request {
 	r.n.Add(-1)
 	return q
 }
+
+const (
+	streamSpin = 5 * time.Microsecond
+)

@@ -124,6 +124,9 @@ func (s *Stream) tryRead(p []byte) (n int, err error) {
 			s.lane.streams.giveBack(c)
 		}
 	}
+	if n > 0 {
+		s.lane.streams.read.Add(uint64(n))
+	}
 	switch {
 	case s.closed:
 		return n, net.ErrClosed

@@ -153,6 +153,9 @@ func TestStreamCarries(t *testing.T) {
 	if _, err := x.Write([]byte("late")); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("writing after CloseWrite: %v", err)
 	}
+	if s := p.host.Stats(); s.Streams != 1 || s.StreamsOpened != 1 || s.StreamReadBytes != total || s.StreamWrittenBytes != total {
+		t.Errorf("counted %d open, %d opened, %d read, %d written", s.Streams, s.StreamsOpened, s.StreamReadBytes, s.StreamWrittenBytes)
+	}
 	x.Close()
 	y.Close()
 	idle(t, p)

@@ -65,7 +65,10 @@ type streams struct {
 	mu   sync.Mutex // taken before a Stream's
 	open map[streamKey]*Stream
 	next uint32
-	used int       // bytes in flight
+	used int    // bytes in flight
+	seen uint64 // streams since the beginning
+	read atomic.Uint64
+	sent uint64    // bytes
 	line []*Stream // those that wait for room, oldest first
 }
 
@@ -156,6 +159,7 @@ func (t *streams) begin(name string) (*Stream, error) {
 	}
 	s := newStream(t.lane, key, name)
 	t.open[key] = s
+	t.seen++
 	return s, nil
 }
 
@@ -201,6 +205,7 @@ func (t *streams) room(s *Stream, want int) (off uint64, n int) {
 	s.inFlight += n
 	s.pieces++
 	t.used += n
+	t.sent += uint64(n)
 	return off, n
 }
 
@@ -250,6 +255,14 @@ func (t *streams) cameBack(s *Stream, n int) {
 	t.used -= n
 	notify(s.writable)
 	t.callNext()
+}
+
+// count adds what there is to say of streams to s.
+func (t *streams) count(s *Stats) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.Streams, s.StreamsOpened = len(t.open), t.seen
+	s.StreamReadBytes, s.StreamWrittenBytes = t.read.Load(), t.sent
 }
 
 // giveBack returns a range of the other side's arena.
@@ -362,6 +375,7 @@ func (t *streams) admit(key streamKey, name string) uint32 {
 		delete(t.open, key)
 		return why
 	}
+	t.seen++
 	return 0
 }
 

@@ -54,6 +54,8 @@ func Main(own map[string]func() error) {
 		grpcClient:   runGRPCClient,
 		grpcServer:   runGRPCServer,
 		burner:       runBurner,
+		siteServer:   runSiteServer,
+		siteClient:   runSiteClient,
 	} {
 		if name == role {
 			run = f

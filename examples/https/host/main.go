@@ -22,6 +22,7 @@ import (
 	"github.com/secgear/secgear/examples/https"
 	"github.com/secgear/secgear/examples/https/site"
 	"github.com/secgear/secgear/sdk/host"
+	"github.com/secgear/secgear/sdk/host/relay"
 	"github.com/secgear/secgear/sdk/tee/all"
 )
 
@@ -80,7 +81,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	defer cancel()
 	served := make(chan error, 1)
 	go func() {
-		served <- relay(ctx, ln, func(ctx context.Context) (net.Conn, error) { return e.Dial(ctx, https.Stream) })
+		served <- relay.Serve(ctx, ln, func(ctx context.Context) (net.Conn, error) { return e.Dial(ctx, https.Stream) })
 	}()
 	defer func() {
 		cancel()

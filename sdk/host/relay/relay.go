@@ -1,4 +1,6 @@
-package main
+// Package relay lets the network reach what listens in an enclave: it copies
+// bytes between connections that it accepts and streams.
+package relay
 
 import (
 	"context"
@@ -8,12 +10,12 @@ import (
 	"sync"
 )
 
-// dialler opens a connection into the enclave.
-type dialler func(ctx context.Context) (net.Conn, error)
-
-// relay connects whoever dials ln to the enclave, until ctx ends or ln does. It
-// returns when every connection has ended.
-func relay(ctx context.Context, ln net.Listener, dial dialler) error {
+// Serve connects whoever dials ln to what dial opens, a stream into an enclave
+// as a rule, until ctx ends or ln fails, and returns when every connection has
+// ended: nil if ctx did. It closes ln. What dial can't open is closed outside
+// at once. One direction's end is passed on (CloseWrite) while the other goes on.
+func Serve(ctx context.Context, ln net.Listener, dial func(context.Context) (net.Conn, error)) error {
+	defer ln.Close()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	var wg sync.WaitGroup
