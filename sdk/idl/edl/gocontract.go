@@ -46,12 +46,7 @@ func (e *Enclave) Functions() bool { return len(e.Trusted)+len(e.Untrusted) > 0 
 // pkg. Types that the EDL leaves to C headers are taken as bytes, unless the
 // package declares them by hand: then they are in declared.
 func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
-	w := &writer{
-		e: e, declared: declared, scope: scope{}, types: map[*Composite]string{},
-		foreign: map[string]string{}, layouts: map[*Composite][2]int64{},
-	}
-	w.reserve()
-	w.nameTypes()
+	w := newWriter(e, declared)
 	w.finite()
 	var body bytes.Buffer
 	w.contract(TrustedName, "secgear:ecall", "What the enclave offers to the host: the trusted functions of "+e.Name+".edl.", e.Trusted)
@@ -73,6 +68,16 @@ func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
 		return nil, fmt.Errorf("formatting the contract of %s: %w", e.Path, err)
 	}
 	return src, nil
+}
+
+func newWriter(e *Enclave, declared map[string]bool) *writer {
+	w := &writer{
+		e: e, declared: declared, scope: scope{}, types: map[*Composite]string{},
+		foreign: map[string]string{}, layouts: map[*Composite][2]int64{},
+	}
+	w.reserve()
+	w.nameTypes()
+	return w
 }
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(&w.out, format, args...) }
