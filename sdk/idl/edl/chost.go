@@ -80,6 +80,13 @@ func (w *cWriter) typesC() {
 			w.h("typedef %s %s %s;", t.Shape, t.Name, t.Name)
 		}
 	}
+	for _, f := range w.e.Trusted {
+		for _, d := range f.Params {
+			if (d.Type.Tag == "struct" || d.Type.Tag == "union") && d.Type.Pointers > 0 && w.e.types[d.Type.Base] == nil {
+				w.h("%s %s;", d.Type.Tag, d.Type.Base)
+			}
+		}
+	}
 	done := map[*Composite]bool{}
 	var define func(t *Composite)
 	define = func(t *Composite) {
