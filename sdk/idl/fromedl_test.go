@@ -255,3 +255,34 @@ func readFirst(path string) (*edl.Enclave, error) {
 	d, _ := edl.ParseDialect(strings.Fields(names)[0])
 	return edl.Read(path, edl.Options{Dialect: d})
 }
+
+// FuzzEDL: of whatever EDL a contract can be made, there are stubs: what can't
+// be is told of the EDL and not of the contract.
+func FuzzEDL(f *testing.F) {
+	paths, err := filepath.Glob("edl/testdata/valid/*.edl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text), byte(i%3))
+	}
+	f.Fuzz(func(t *testing.T, src string, dialect byte) {
+		dir := t.TempDir()
+		write(t, dir, "x.edl", src)
+		g := EDL{Options: edl.Options{Dialect: edl.Dialect(dialect % 3)}, Path: filepath.Join(dir, "x.edl")}
+		_, _, err := g.files()
+		var faults model.Faults
+		if err != nil && !errors.As(err, &faults) {
+			t.Fatal(err)
+		}
+		for _, fault := range faults {
+			if filepath.Ext(fault.Pos.Filename) != ".edl" {
+				t.Errorf("%v", fault)
+			}
+		}
+	})
+}

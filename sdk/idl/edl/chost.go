@@ -23,7 +23,7 @@ type cWriter struct {
 	*writer
 	header, source bytes.Buffer
 	id             uint32
-	loops          int
+	decls          map[string]*Decl // what sizes can refer to where the writer is
 }
 
 // C returns the host's side of the trusted functions as C over sdk/c, whose

@@ -122,6 +122,9 @@ func (w *cWriter) putElem(t Type, x string) []string {
 	g, known := w.builtin(t)
 	if !known {
 		w.undeclaredType(t)
+		if w.isCount(t) {
+			return one("sg_put64(sg_w, (uint64_t)%s);", x)
+		}
 		return one("sg_put_bytes(sg_w, &%s, sizeof(%s));", x, x)
 	}
 	switch g.name {
@@ -158,6 +161,9 @@ func (w *cWriter) getElem(t Type, x, spelling string, deep bool) []string {
 		return one("%s = (%s)sg_get32(sg_r);", x, spelling)
 	}
 	g, known := w.builtin(t)
+	if w.isCount(t) {
+		return one("%s = (%s)sg_get64(sg_r);", x, spelling)
+	}
 	if !known {
 		return one("sg_get_bytes(sg_r, &%s, sizeof(%s));", x, x)
 	}
