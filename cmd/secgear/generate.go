@@ -58,7 +58,7 @@ func isEDL(source string) bool { return strings.EqualFold(filepath.Ext(source), 
 // edlOptions are the flags for EDL files.
 type edlOptions struct {
 	edl.Options
-	out string
+	out, c string
 }
 
 func edlFlags(i *invocation) *edlOptions {
@@ -81,12 +81,13 @@ func edlFlags(i *invocation) *edlOptions {
 	})
 	i.flags.BoolVar(&e.TrustZone, "trustzone", false, "EDL: refuse what secGear refuses for TrustZone, such as user_check")
 	i.flags.StringVar(&e.out, "out", "", "EDL: write to the package in `DIR` (default: a folder beside the file, called like it)")
+	i.flags.StringVar(&e.c, "c", "", "EDL: also write the host's side in C, NAME_u.h and NAME_u.c, to `DIR`")
 	return e
 }
 
 // generate writes or checks the contract and stubs of the EDL file at path.
 func (e *edlOptions) generate(i *invocation, path string, check bool) (err error) {
-	g := idl.EDL{Options: e.Options, Path: path, Dir: e.out}
+	g := idl.EDL{Options: e.Options, Path: path, Dir: e.out, C: e.c}
 	var warnings model.Faults
 	if check {
 		warnings, err = g.Check()

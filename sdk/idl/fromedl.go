@@ -18,6 +18,7 @@ type EDL struct {
 	edl.Options
 	Path string // of the file
 	Dir  string // of the package; if empty, a folder beside the file that is called like it
+	C    string // folder for the host's side in C, over sdk/c; if empty, none is written
 }
 
 // Generate writes the Go contract of the EDL file, and the stubs of the package
@@ -29,8 +30,10 @@ func (g EDL) Generate() (written []string, warnings model.Faults, err error) {
 	if err != nil {
 		return nil, warnings, err
 	}
-	if err := os.MkdirAll(filepath.Dir(files[0].path), 0o755); err != nil {
-		return nil, warnings, fmt.Errorf("writing the contract: %w", err)
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+			return nil, warnings, fmt.Errorf("writing the contract: %w", err)
+		}
 	}
 	written, err = replaceAll(files)
 	return written, warnings, err
@@ -59,11 +62,11 @@ func (g EDL) files() ([]file, model.Faults, error) {
 	if dir == "" {
 		dir = filepath.Join(filepath.Dir(e.Path), packageName(e.Name))
 	}
-	files, err := contractFiles(e, dir)
+	files, err := contractFiles(e, dir, g.C)
 	return files, e.Warnings, err
 }
 
-func contractFiles(e *edl.Enclave, dir string) ([]file, error) {
+func contractFiles(e *edl.Enclave, dir, c string) ([]file, error) {
 	name := packageName(e.Name) + "_edl.go"
 	pkg, taken, faults, err := goread.Declared(dir, name, CodeFile, TestFile)
 	if err != nil {
@@ -96,6 +99,13 @@ func contractFiles(e *edl.Enclave, dir string) ([]file, error) {
 			return nil, err
 		}
 		files = append(files, stubs...)
+		if c != "" {
+			host, err := hostFiles(e, p, declared, c)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, host...)
+		}
 		if p.Path == p.Name {
 			e.Warnings.Addf(start(e), "%s is in no module (no go.mod there or above): the contracts are called %s.%s and %s.%s until it is",
 				dir, pkg, edl.TrustedName, pkg, edl.UntrustedName)
@@ -104,6 +114,23 @@ func contractFiles(e *edl.Enclave, dir string) ([]file, error) {
 		e.Warnings.Addf(start(e), "%s has no functions: only its types are written", e.Path)
 	}
 	return files, readOld(files)
+}
+
+// hostFiles returns the host's side in C of contract Trusted in p.
+func hostFiles(e *edl.Enclave, p *model.Package, declared map[string]bool, dir string) ([]file, error) {
+	for _, c := range p.Contracts {
+		if c.Name != edl.TrustedName {
+			continue
+		}
+		host, err := e.C(c.ID(p), declared)
+		if err != nil {
+			return nil, err
+		}
+		base := filepath.Join(dir, e.Name)
+		return []file{{path: base + "_u.h", data: host.Header}, {path: base + "_u.c", data: host.Source}}, nil
+	}
+	e.Warnings.Addf(start(e), "%s has no trusted functions: there is nothing to write in C", e.Path)
+	return nil, nil
 }
 
 func start(e *edl.Enclave) token.Position {

@@ -169,3 +169,120 @@ func TestEDLWithoutModule(t *testing.T) {
 		t.Errorf("no x.Trusted in\n%s", got)
 	}
 }
+
+// notInC are the valid files that have no counterpart in C, with a word of why.
+var notInC = map[string]string{
+	"deep_out":     "comes back alone",
+	"enum_empty":   "an enum without values",
+	"struct_empty": "an empty struct",
+
+	"struct_undeclared": "", // of types that only headers have, passed by value
+}
+
+// TestValidEDLInC: what is made of each construct in C compiles without a
+// warning.
+func TestValidEDLInC(t *testing.T) {
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		t.Skip("gcc is not installed")
+	}
+	paths, err := filepath.Glob("edl/testdata/valid/*.edl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goldens {
+		paths = append(paths, g.Path)
+	}
+	dir := t.TempDir()
+	header, err := filepath.Abs("edl/testdata/foreign.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		name := strings.TrimSuffix(filepath.Base(path), ".edl")
+		e, err := readFirst(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range e.Untrusted { // so that their parameters are tried, too
+			f.Public = true
+			e.Trusted = append(e.Trusted, f)
+		}
+		host, err := e.C(1, nil)
+		if word, ok := notInC[name]; ok {
+			if word == "" {
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), word) {
+				t.Errorf("%s: %v", path, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		write(t, dir, name+"_u.h", string(host.Header))
+		write(t, dir, name+"_u.c", string(host.Source))
+		for _, i := range e.Includes {
+			write(t, dir, i.Name, "")
+		}
+	}
+	api, err := filepath.Abs("internal/fromedl/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob(filepath.Join(dir, "*_u.c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-I" + dir, "-I" + api, "-include", header}, sources...)
+	if out, err := exec.Command(gcc, args...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// readFirst reads an EDL file in the first of its dialects.
+func readFirst(path string) (*edl.Enclave, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	names, ok := comment(string(text), "dialects")
+	if !ok {
+		names = filepath.Base(filepath.Dir(path))
+	}
+	d, _ := edl.ParseDialect(strings.Fields(names)[0])
+	return edl.Read(path, edl.Options{Dialect: d})
+}
+
+// FuzzEDL: of whatever EDL a contract can be made, there are stubs: what can't
+// be is told of the EDL and not of the contract.
+func FuzzEDL(f *testing.F) {
+	paths, err := filepath.Glob("edl/testdata/valid/*.edl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text), byte(i%3))
+	}
+	f.Fuzz(func(t *testing.T, src string, dialect byte) {
+		dir := t.TempDir()
+		write(t, dir, "x.edl", src)
+		g := EDL{Options: edl.Options{Dialect: edl.Dialect(dialect % 3)}, Path: filepath.Join(dir, "x.edl")}
+		_, _, err := g.files()
+		var faults model.Faults
+		if err != nil && !errors.As(err, &faults) {
+			t.Fatal(err)
+		}
+		for _, fault := range faults {
+			if filepath.Ext(fault.Pos.Filename) != ".edl" {
+				t.Errorf("%v", fault)
+			}
+		}
+	})
+}

@@ -33,6 +33,13 @@ func FuzzRead(f *testing.F) {
 		e, err := read("x.edl", o, files(src))
 		if err == nil {
 			_, err = e.Go("demo", map[string]bool{"Foo": true})
+			var faults model.Faults
+			if _, err := e.C(1, nil); err != nil && !errors.As(err, &faults) {
+				t.Fatal(err)
+			}
+			for _, fault := range faults {
+				inside(t, src, fault.Pos)
+			}
 		}
 		var faults model.Faults
 		if err != nil && !errors.As(err, &faults) {

@@ -32,7 +32,7 @@ type writer struct {
 	foreign  map[string]string // C name of a type that nobody declares → Go name
 	order    []string          // of foreign
 	layouts  map[*Composite][2]int64
-	decls    map[string]*Decl // what sizes can refer to where the writer is
+	counts   map[string]bool // types of C headers that EDL counts with: they are integers
 	faults   model.Faults
 	out      bytes.Buffer
 }
@@ -46,12 +46,7 @@ func (e *Enclave) Functions() bool { return len(e.Trusted)+len(e.Untrusted) > 0 
 // pkg. Types that the EDL leaves to C headers are taken as bytes, unless the
 // package declares them by hand: then they are in declared.
 func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
-	w := &writer{
-		e: e, declared: declared, scope: scope{}, types: map[*Composite]string{},
-		foreign: map[string]string{}, layouts: map[*Composite][2]int64{},
-	}
-	w.reserve()
-	w.nameTypes()
+	w := newWriter(e, declared)
 	w.finite()
 	var body bytes.Buffer
 	w.contract(TrustedName, "secgear:ecall", "What the enclave offers to the host: the trusted functions of "+e.Name+".edl.", e.Trusted)
@@ -73,6 +68,38 @@ func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
 		return nil, fmt.Errorf("formatting the contract of %s: %w", e.Path, err)
 	}
 	return src, nil
+}
+
+func newWriter(e *Enclave, declared map[string]bool) *writer {
+	w := &writer{
+		e: e, declared: declared, scope: scope{}, types: map[*Composite]string{},
+		foreign: map[string]string{}, layouts: map[*Composite][2]int64{}, counts: map[string]bool{},
+	}
+	w.reserve()
+	w.nameTypes()
+	for _, f := range slices.Concat(e.Trusted, e.Untrusted) {
+		w.counting(f.Params)
+	}
+	for _, c := range e.Types {
+		w.counting(c.Members)
+	}
+	return w
+}
+
+// counting notes the foreign types of what sizes and counts in list refer to.
+func (w *writer) counting(list []*Decl) {
+	for _, d := range list {
+		for _, a := range d.Attrs {
+			if a.Value == nil || a.Name != "size" && a.Name != "count" {
+				continue
+			}
+			for _, of := range list {
+				if of.Name == a.Value.Text && of.Type.Tag == "" && w.isOpaque(of.Type) {
+					w.counts[of.Type.Base] = true
+				}
+			}
+		}
+	}
 }
 
 func (w *writer) printf(format string, args ...any) { fmt.Fprintf(&w.out, format, args...) }
@@ -138,7 +165,11 @@ func (w *writer) opaque(t Type) string {
 		if !w.declared[name] {
 			name = w.scope.pick(name)
 			w.order = append(w.order, key)
-			w.e.Warnings.Addf(t.Pos, "type %s is not declared in EDL: it crosses as bytes; declare Go type %s beside the contract to say what it is", strings.TrimSpace(key), name)
+			as := "bytes"
+			if w.isCount(t) {
+				as = "a uint64, as EDL counts with it"
+			}
+			w.e.Warnings.Addf(t.Pos, "type %s is not declared in EDL: it crosses as %s; declare Go type %s beside the contract to say what it is", strings.TrimSpace(key), as, name)
 		}
 		w.foreign[key] = name
 	}
@@ -148,6 +179,10 @@ func (w *writer) opaque(t Type) string {
 // opaqueTypes declares the types that C headers declare.
 func (w *writer) opaqueTypes() {
 	for _, key := range w.order {
+		if tag, base, _ := strings.Cut(key, " "); tag == "" && w.counts[base] {
+			w.printf("\n// %s is a %s, which C headers declare: an integer, as EDL counts with it.\ntype %s uint64\n", w.foreign[key], base, w.foreign[key])
+			continue
+		}
 		w.printf("\n// %s holds the bytes of a %s, which C headers declare.\ntype %s []byte\n", w.foreign[key], strings.TrimSpace(key), w.foreign[key])
 	}
 }
@@ -208,9 +243,7 @@ func (w *writer) enum(c *Composite) {
 func (w *writer) structure(c *Composite) {
 	names := map[string]string{}
 	fields := scope{}
-	w.decls = map[string]*Decl{}
 	for _, d := range c.Members {
-		w.decls[d.Name] = d
 		names[d.Name] = fields.pick(exported(d.Name))
 	}
 	var lines, checks []string

@@ -84,10 +84,8 @@ func (s *signature) result(name, typ string) string {
 // method writes one method.
 func (w *writer) method(f *Function, name string) {
 	s := &signature{names: map[string]string{}, scope: scope{"ctx": true, "err": true}}
-	w.decls = map[string]*Decl{}
 	for _, d := range f.Params {
 		s.names[d.Name] = s.scope.pick(local(d.Name))
-		w.decls[d.Name] = d
 	}
 	if !f.Return.isVoid() {
 		s.result("result", w.returned(f.Return))
@@ -253,10 +251,6 @@ func (w *writer) elements(elem goType, unit int64, values []*Value, names map[st
 	total, factors := int64(1), []string{}
 	fixed := true
 	for _, v := range values {
-		if d := w.decls[v.Text]; !v.Number && d != nil && w.isOpaque(d.Type) && !w.declared[exported(d.Type.Base)] {
-			w.e.Warnings.Addf(v.Pos, "`%s' is a %s, which is not declared in EDL: what it says of a length is not checked", v.Text, d.Type)
-			return pointee{typ: "[]" + elem.name}
-		}
 		if n, ok := w.number(v); ok && (v.Number || names[v.Text] == "") {
 			total = saturated(total, n)
 			factors = append(factors, strconv.FormatInt(n, 10))

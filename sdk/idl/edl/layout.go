@@ -67,6 +67,9 @@ func (w *writer) builtin(t Type) (goType, bool) {
 	return b, ok && !w.declared[exported(t.Base)]
 }
 
+// isCount reports whether t is a type of C headers that EDL counts with.
+func (w *writer) isCount(t Type) bool { return t.Tag == "" && t.Foreign && w.counts[t.Base] }
+
 // isOpaque reports whether only C headers, or the package itself, declare t's
 // base.
 func (w *writer) isOpaque(t Type) bool {
