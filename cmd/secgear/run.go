@@ -103,6 +103,9 @@ func (i *invocation) runProject(p project, temp, tee, keyFile string, args []str
 			return 0, err
 		}
 		defer imageKey.Wipe()
+		if keyFile, err = filepath.Abs(keyFile); err != nil { // the host may be at home elsewhere
+			return 0, fmt.Errorf("naming the image key: %w", err)
+		}
 	}
 	img, err := i.buildInto(temp, build.Options{Dir: p.enclave, Key: imageKey}, key)
 	if err != nil {

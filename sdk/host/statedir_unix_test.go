@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,10 +33,12 @@ func TestStateDirOfOthers(t *testing.T) {
 			os.Remove(dir)
 			return os.WriteFile(dir, nil, 0o600)
 		}, "not a directory"},
-		{"a link to another's", func(_ *testing.T, dir string) error {
-			os.Remove(dir)
-			return os.Symlink(os.TempDir(), dir)
-		}, "state folder"},
+		{"a link to one writable by all", func(_ *testing.T, dir string) error {
+			if err := os.Rename(dir, dir+".real"); err != nil {
+				return err
+			}
+			return errors.Join(os.Chmod(dir+".real", 0o777), os.Symlink(dir+".real", dir))
+		}, "mode 0777"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fakeTEE{}

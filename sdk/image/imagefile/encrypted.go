@@ -79,10 +79,11 @@ var (
 
 // KeyIDOf returns the ID of key, which is not zero.
 func KeyIDOf(key image.Key) image.KeyID {
-	h := sha256.New()
-	h.Write([]byte(keyIDDomain))
-	h.Write(key.Secret())
-	return image.KeyID(h.Sum(nil))
+	var b [len(keyIDDomain) + image.KeySize]byte // on the stack, which is used again soon
+	defer clear(b[:])
+	copy(b[:], keyIDDomain)
+	copy(b[len(keyIDDomain):], key.Secret())
+	return sha256.Sum256(b[:])
 }
 
 // Encrypt returns img, which is not signed, with its program encrypted, to be
