@@ -160,12 +160,12 @@ func TestHostileHost(t *testing.T) {
 		{"garbage", func(t *testing.T, c net.Conn) { c.Write(bytes.Repeat([]byte{0xff}, 5)) }, control.ErrProtocol},
 		{"does not greet", func(t *testing.T, c net.Conn) { say(t, c, &control.Shutdown{}) }, control.ErrProtocol},
 		{"other version", func(t *testing.T, c net.Conn) {
-			say(t, c, &control.Hello{Version: 2})
-			if m, ok := hear(t, c).(*control.Failed); !ok || !strings.Contains(m.Text, "version 2") {
+			say(t, c, &control.Hello{Version: control.Version + 1})
+			if m, ok := hear(t, c).(*control.Failed); !ok || !strings.Contains(m.Text, "version 3") {
 				t.Errorf("heard %+v", m)
 			}
 		}, errTold},
-		{"other version, deaf", func(t *testing.T, c net.Conn) { say(t, c, &control.Hello{Version: 2}) }, io.ErrClosedPipe},
+		{"other version, deaf", func(t *testing.T, c net.Conn) { say(t, c, &control.Hello{Version: control.Version + 1}) }, io.ErrClosedPipe},
 		{"greets and goes", func(t *testing.T, c net.Conn) { say(t, c, hello) }, tee.ErrLost},
 		{"goes when ready", func(t *testing.T, c net.Conn) { say(t, c, hello); hear(t, c) }, tee.ErrLost},
 		{"greets twice", func(t *testing.T, c net.Conn) { say(t, c, hello); hear(t, c); say(t, c, hello) }, control.ErrProtocol},

@@ -40,7 +40,7 @@ package control
 
 // Version is the version of the protocol, and of the lanes' layout, that this
 // package speaks.
-const Version = 1
+const Version = 2
 
 // Bounds in bytes or elements. Writers cut off what exceeds them, readers
 // refuse it.
