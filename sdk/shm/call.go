@@ -133,6 +133,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if c.gen == 0 {
 		c.gen = 1 // zero is a line never answered
 	}
+	c.switched = switched || l.region == nil
 	if c.contract != contract || c.method != method || c.tally == noTally {
 		c.contract, c.method = contract, method
 		c.recount()
@@ -142,7 +143,6 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	}
 	c.tired = false
 	c.ctx, c.bounded = ctx, bounded
-	c.switched = switched || l.region == nil
 	c.prefix = 0
 	if trace != nil {
 		c.prefix = trace.Size()
