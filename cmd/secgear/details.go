@@ -62,11 +62,17 @@ The signer ID is SHA-256 over the public key (PKIX, DER). key id takes private
 and public keys, and image keys, which have an ID of their own. An image key is
 a file of 32 random bytes that only its owner can read.`,
 
-	"ps": `The enclaves that processes of yours have loaded, on this machine (of all users,
-if you are root): calls of the process that loaded each, over half a second, how
-long they took (half of them at most P50, 99 of 100 at most P99, estimated), how
-many are in flight (BUSY), lanes in use, its arena, the memory that the manifest
-grants, workers on the host's side, security version.`,
+	"pprof": `NAME is that of a running enclave, or the path of its socket. KIND is cpu, heap,
+allocs, goroutine or threadcreate. The enclave's image must be one for debugging
+("debug": true in its manifest), and its program must import
+
+  _ "github.com/secgear/secgear/sdk/enclave/pprof"`,
+
+	"ps": `The enclaves that processes of yours have loaded, on this machine: calls of all
+processes over half a second; how long those of the process that loaded it took
+(half of them at most P50, 99 of 100 at most P99, estimated from some); failed
+calls; those in flight (BUSY); lanes in use; that process's arena; memory and
+workers inside. What concerns the inside is the enclave's own word.`,
 
 	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or
 Ctrl-C. A terminal that is too narrow lacks the last columns. NO_COLOR in the

@@ -40,6 +40,7 @@ var commands = []command{
 	{"digest", "[flags] IMAGE", "prints an image's digest", runDigest},
 	{"ps", "[flags]", "lists running enclaves", runPS},
 	{"top", "[flags]", "shows running enclaves, live", runTop},
+	{"pprof", "[flags] NAME KIND", "takes a profile of a running enclave", runPprof},
 	{"version", "[flags]", "prints the version of secgear", runVersion},
 }
 

@@ -22,11 +22,11 @@ type sighting struct {
 	UptimeNS        int64   `json:"uptime_ns"`
 	SecurityVersion uint32  `json:"security_version"`
 	Debug           bool    `json:"debug"`
-	Calls           uint64  `json:"calls"`            // of its owner's, since it runs
+	Calls           uint64  `json:"calls"`            // on all lanes, since it runs, as the enclave says; without its word its owner's only
 	Failed          uint64  `json:"failed"`           // of them
 	InFlight        uint64  `json:"in_flight"`        // of them
 	CallsPerSecond  float64 `json:"calls_per_second"` // since the last look
-	P50NS           uint64  `json:"p50_ns"`           // of calls since the last look, if there were any that were timed, else of all
+	P50NS           uint64  `json:"p50_ns"`           // of its owner's calls since the last look, if there were any that were timed, else of all
 	P99NS           uint64  `json:"p99_ns"`
 	Workers         int     `json:"workers"` // on the host's side
 	WorkersAllowed  int     `json:"workers_allowed"`
@@ -34,7 +34,10 @@ type sighting struct {
 	LanesAllowed    int     `json:"lanes_allowed"`
 	ArenaNowBytes   int     `json:"arena_now_bytes"` // of the owner's
 	ArenaSizeBytes  int     `json:"arena_size_bytes"`
+	MemoryBytes     uint64  `json:"memory_bytes"` // of the enclave's runtime, its word; 0: it does not tell
 	MemoryAllowed   uint64  `json:"memory_allowed_bytes"`
+	Goroutines      int     `json:"goroutines"`      // in the enclave, its word
+	EnclaveWorkers  int     `json:"enclave_workers"` // on the enclave's side, its word
 	Error           string  `json:"error,omitempty"` // why the rest is missing
 }
 
@@ -80,16 +83,23 @@ func newSighting(r host.Running, before host.Stats, seen bool, since time.Durati
 		Workers: s.Workers, WorkersAllowed: s.WorkersAllowed, Lanes: s.Lanes, LanesAllowed: s.LanesAllowed,
 		ArenaNowBytes: s.ArenaNowBytes, ArenaSizeBytes: s.ArenaSizeBytes, MemoryAllowed: s.MemoryAllowedBytes,
 	}
-	var all, old shm.Latency
-	for _, m := range s.Made {
+	if in := s.Inside; in != nil {
+		v.MemoryBytes, v.Goroutines, v.EnclaveWorkers = in.MemoryBytes, in.Goroutines, in.Workers
+	}
+	var earlier uint64
+	for _, m := range calls(s) {
 		v.Calls += m.Begun
 		v.Failed += m.Failed
 		v.InFlight += m.InFlight
+	}
+	for _, m := range calls(before) {
+		earlier += m.Begun
+	}
+	var all, old shm.Latency
+	for _, m := range s.Made {
 		all = all.Plus(m.Latency)
 	}
-	var earlier uint64
 	for _, m := range before.Made {
-		earlier += m.Begun
 		old = old.Plus(m.Latency)
 	}
 	if seen && since > 0 && v.Calls >= earlier {
@@ -100,6 +110,15 @@ func newSighting(r host.Running, before host.Stats, seen bool, since time.Durati
 	}
 	v.P50NS, v.P99NS = all.P50NS, all.P99NS
 	return v
+}
+
+// calls are those that the enclave says to have served on all lanes; without its
+// word they are those that its owner made.
+func calls(s host.Stats) []shm.MethodStats {
+	if s.Inside != nil {
+		return s.Inside.Served
+	}
+	return s.Made
 }
 
 // column is one column of a table of sightings.
@@ -121,8 +140,18 @@ var columns = []column{
 	{"BUSY", true, func(s *sighting) string { return fmt.Sprint(s.InFlight) }},
 	{"LANES", true, func(s *sighting) string { return fmt.Sprintf("%d/%d", s.Lanes, s.LanesAllowed) }},
 	{"ARENA", true, func(s *sighting) string { return size(uint64(s.ArenaNowBytes)) }},
-	{"MEMORY", true, func(s *sighting) string { return size(s.MemoryAllowed) }},
-	{"WORKERS", true, func(s *sighting) string { return fmt.Sprintf("%d/%d", s.Workers, s.WorkersAllowed) }},
+	{"MEMORY", true, func(s *sighting) string {
+		if s.MemoryBytes == 0 {
+			return "-"
+		}
+		return size(s.MemoryBytes)
+	}},
+	{"WORKERS", true, func(s *sighting) string {
+		if s.EnclaveWorkers == 0 {
+			return "-"
+		}
+		return fmt.Sprint(s.EnclaveWorkers)
+	}},
 	{"VERSION", true, func(s *sighting) string { return fmt.Sprint(s.SecurityVersion) }},
 	{"UPTIME", true, func(s *sighting) string { return time.Duration(s.UptimeNS).Truncate(time.Second).String() }},
 	{"DEBUG", false, func(s *sighting) string {

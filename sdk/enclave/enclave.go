@@ -10,6 +10,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/internal/interior"
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -21,6 +22,7 @@ type Enclave struct {
 	platform  tee.Platform
 	id        tee.Identity
 	mux       call.Mux
+	own       call.Mux // the runtime's own service
 	services  services // that may be called
 	listeners shm.Listeners
 	serving   atomic.Bool // calls are handed to mux
@@ -45,6 +47,7 @@ type Enclave struct {
 	mu    sync.Mutex
 	lanes map[*shm.Lane]struct{} // nil once the enclave has ended
 	slots int                    // lanes being opened or open
+	past  shm.Stats              // of lanes that have ended
 	hooks []func(context.Context)
 }
 
@@ -142,15 +145,21 @@ func (e *Enclave) leave(why error) {
 type gate struct{ e *Enclave }
 
 func (g gate) ServeCall(ctx context.Context, q *shm.Request) {
-	if g.e.serving.Load() {
+	switch {
+	case !g.e.serving.Load():
+		var none call.Mux
+		none.ServeCall(ctx, q)
+	case q.Contract() == interior.ID:
+		g.e.own.ServeCall(ctx, q)
+	default:
 		g.e.mux.ServeCall(ctx, q)
-		return
 	}
-	var none call.Mux
-	none.ServeCall(ctx, q)
 }
 
 // MethodName implements [shm.Namer].
 func (g gate) MethodName(contract uint32, method uint16) (string, string, bool) {
+	if contract == interior.ID {
+		return g.e.own.MethodName(contract, method)
+	}
 	return g.e.mux.MethodName(contract, method)
 }

@@ -161,7 +161,7 @@ func TestHostileHost(t *testing.T) {
 		{"does not greet", func(t *testing.T, c net.Conn) { say(t, c, &control.Shutdown{}) }, control.ErrProtocol},
 		{"other version", func(t *testing.T, c net.Conn) {
 			say(t, c, &control.Hello{Version: control.Version + 1})
-			if m, ok := hear(t, c).(*control.Failed); !ok || !strings.Contains(m.Text, "version 2") {
+			if m, ok := hear(t, c).(*control.Failed); !ok || !strings.Contains(m.Text, "version 3") {
 				t.Errorf("heard %+v", m)
 			}
 		}, errTold},

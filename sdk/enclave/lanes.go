@@ -135,6 +135,9 @@ func (e *Enclave) forget(l *shm.Lane, size uint64) {
 	defer e.mu.Unlock()
 	e.slots--
 	e.dead += size
+	if l != nil {
+		e.past = e.past.Plus(l.Stats().Ended())
+	}
 	delete(e.lanes, l)
 	select {
 	case e.room <- struct{}{}:

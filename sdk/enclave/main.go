@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/secgear/secgear/sdk/internal/control"
+	"github.com/secgear/secgear/sdk/internal/interior"
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -130,6 +131,8 @@ func newEnclave(p tee.Platform, hello *control.Hello) *Enclave {
 	e.out = newOutbox(p.Control(), e.gone)
 	e.log = newLogger(e.out, hello.Level)
 	e.mux.Log, e.mux.Debug = e.log, e.id.Manifest.Debug
+	e.own.Log, e.own.Debug = e.log, e.id.Manifest.Debug
+	interior.RegisterInside(&e.own, ownService{e})
 	return e
 }
 

@@ -53,11 +53,11 @@ func parseStats(doc []byte) (s Stats, err error) {
 		return Stats{}, fmt.Errorf("reading what the enclave's owner told: %w", err)
 	}
 	s.Name, s.TEE = control.Printable(s.Name), control.Printable(s.TEE)
-	for i := range s.Made {
-		s.Made[i].Contract, s.Made[i].Method = control.Printable(s.Made[i].Contract), control.Printable(s.Made[i].Method)
-	}
-	for i := range s.Served {
-		s.Served[i].Contract, s.Served[i].Method = control.Printable(s.Served[i].Contract), control.Printable(s.Served[i].Method)
+	printNames(s.Made)
+	printNames(s.Served)
+	if s.Inside != nil {
+		printNames(s.Inside.Made)
+		printNames(s.Inside.Served)
 	}
 	return s, nil
 }

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/secgear/secgear/sdk/internal/rendezvous"
 )
@@ -19,7 +21,7 @@ func (e *Enclave) serve() error {
 		Path: e.opt.Socket, Name: e.id.Manifest.Name, Log: e.log,
 		Anybody:  others(e.id.Manifest.Attach),
 		Status:   e.status,
-		Handlers: map[rendezvous.Kind]func(*rendezvous.Request){rendezvous.KindAttach: e.admit},
+		Handlers: map[rendezvous.Kind]func(*rendezvous.Request){rendezvous.KindAttach: e.admit, rendezvous.KindProfile: e.profile},
 	}
 	s, err := rendezvous.Listen(cfg)
 	if err == nil {
@@ -47,5 +49,17 @@ func (e *Enclave) unserve() error {
 	return e.socket.Close()
 }
 
-// status is what the socket tells of the enclave.
-func (e *Enclave) status() any { return e.Stats() }
+// status is what the socket tells of the enclave. One that does not answer soon
+// is described without its own words.
+func (e *Enclave) status() any {
+	s := e.Stats()
+	ctx, cancel := context.WithTimeout(context.Background(), insideTime)
+	defer cancel()
+	if n, err := e.Inside(ctx); err == nil {
+		s.Inside = &n
+	}
+	return s
+}
+
+// insideTime is how long the enclave may take to describe itself.
+const insideTime = 200 * time.Millisecond

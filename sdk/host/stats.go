@@ -2,9 +2,11 @@ package host
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/internal/interior"
 	"github.com/secgear/secgear/sdk/shm"
 )
 
@@ -28,6 +30,9 @@ type Stats struct {
 	LaneBytes          int    `json:"lane_bytes"`           // size of this process's
 	MemoryAllowedBytes uint64 `json:"memory_allowed_bytes"` // to the enclave, by the manifest
 
+	// Inside is what the enclave said of itself, where that was asked for.
+	Inside *Inside `json:"inside,omitempty"`
+
 	shm.Stats
 }
 
@@ -45,6 +50,7 @@ func (e *Enclave) Stats() Stats {
 	}
 	if l := e.lane.Load(); l != nil {
 		s.Stats, s.LaneBytes = l.Stats(), l.Size()
+		s.Made = slices.DeleteFunc(s.Made, func(m shm.MethodStats) bool { return m.ContractID == interior.ID })
 		s.Lanes = int(e.attached.Load())
 		if l.Err() == nil {
 			s.Lanes++

@@ -27,7 +27,8 @@ import (
 //	16 pgen     uint32  call: generation of the parent
 //	20 parent   uint8   call: slot of the parent, or 255
 //	21 level    uint8   call: how many calls it is nested in
-//	22 –        2 bytes zero
+//	22 flags    uint8   call: as in a submission
+//	23 –        zero
 //	24 timeout  uint32  call: microseconds left, 0 unbounded
 //	28 –        4 bytes zero
 type bell struct {
@@ -58,6 +59,7 @@ const (
 
 type frame struct {
 	kind, slot, parent, level uint8
+	flags                     uint8
 	method                    uint16
 	gen, pgen                 uint32
 	contract, timeout         uint32
@@ -88,7 +90,7 @@ func (b *bell) write(f frame, payload []byte) error {
 	h = binary.LittleEndian.AppendUint32(h, f.contract)
 	h = binary.LittleEndian.AppendUint32(h, uint32(len(payload)))
 	h = binary.LittleEndian.AppendUint32(h, f.pgen)
-	h = append(h, f.parent, f.level, 0, 0)
+	h = append(h, f.parent, f.level, f.flags, 0)
 	h = binary.LittleEndian.AppendUint32(h, f.timeout)
 	h = append(h, 0, 0, 0, 0)
 	if len(payload) <= keepFrame {
@@ -107,7 +109,7 @@ func (b *bell) write(f frame, payload []byte) error {
 
 func parseFrame(h *[bellHeader]byte) frame {
 	return frame{
-		kind: h[0], slot: h[1], parent: h[20], level: h[21],
+		kind: h[0], slot: h[1], parent: h[20], level: h[21], flags: h[22],
 		method:   binary.LittleEndian.Uint16(h[2:]),
 		gen:      binary.LittleEndian.Uint32(h[4:]),
 		contract: binary.LittleEndian.Uint32(h[8:]),
@@ -181,7 +183,7 @@ func (b *bell) sendCall(c *Call) error {
 	s := &c.sub
 	return b.write(frame{
 		kind: frameCall, slot: s.Slot, method: s.Method, gen: s.Gen, contract: s.Contract,
-		pgen: s.ParentGen, parent: s.Parent, level: s.Level, timeout: s.Timeout,
+		pgen: s.ParentGen, parent: s.Parent, level: s.Level, flags: s.Flags, timeout: s.Timeout,
 	}, c.args)
 }
 
@@ -208,7 +210,7 @@ func (b *bell) serveCall(f frame, r io.Reader) error {
 	q.switched, q.args, q.owned, q.refused = true, payload, true, refused
 	q.sub = ring.Submission{
 		Gen: f.gen, Contract: f.contract, Method: f.method, Slot: f.slot, Len: f.n,
-		ParentGen: f.pgen, Parent: f.parent, Level: f.level, Timeout: f.timeout,
+		ParentGen: f.pgen, Parent: f.parent, Level: f.level, Flags: f.flags, Timeout: f.timeout,
 	}
 	q.ctx.begin(f.timeout)
 	q.gen.Store(f.gen)

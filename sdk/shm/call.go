@@ -35,6 +35,7 @@ type Call struct {
 	sub      ring.Submission // what is published
 
 	args    []byte // where arguments are encoded
+	prefix  int    // bytes of args before them
 	inline  [ring.InlineArgs]byte
 	chunk   uint64 // in this side's arena, if chunked
 	chunked bool
@@ -111,7 +112,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 		return nil, l.err
 	}
 	level := uint8(0)
-	parent, bounded := within(ctx)
+	parent, bounded, trace := within(ctx)
 	if parent != nil {
 		level = max(parent.sub.Level, parent.sub.Level+1)
 	}
@@ -124,7 +125,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 		}
 	}
 	c := l.calls[slot].Load()
-	c.sub.Level, c.sub.Parent, c.sub.ParentGen = level, ring.NoParent, 0
+	c.sub.Level, c.sub.Parent, c.sub.ParentGen, c.sub.Flags = level, ring.NoParent, 0, 0
 	if parent != nil && parent.lane == l {
 		c.sub.Parent, c.sub.ParentGen = parent.sub.Slot, parent.sub.Gen
 	}
@@ -132,6 +133,7 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	if c.gen == 0 {
 		c.gen = 1 // zero is a line never answered
 	}
+	c.switched = switched || l.region == nil
 	if c.contract != contract || c.method != method || c.tally == noTally {
 		c.contract, c.method = contract, method
 		c.recount()
@@ -141,11 +143,18 @@ func (l *Lane) Begin(ctx context.Context, contract uint32, method uint16, switch
 	}
 	c.tired = false
 	c.ctx, c.bounded = ctx, bounded
-	c.switched = switched || l.region == nil
-	if err := c.room(size); err != nil {
+	c.prefix = 0
+	if trace != nil {
+		c.prefix = trace.Size()
+	}
+	if err := c.room(c.prefix + size); err != nil {
 		c.watched |= callFailed
 		l.release(c)
 		return nil, err
+	}
+	if trace != nil {
+		trace.Put(c.args)
+		c.sub.Flags = ring.FlagTrace
 	}
 	return c, nil
 }
@@ -328,7 +337,7 @@ func (l *Lane) release(c *Call) {
 
 // Args is where the arguments go. It may be shared memory: write it only, once,
 // before Start.
-func (c *Call) Args() []byte { return c.args }
+func (c *Call) Args() []byte { return c.args[c.prefix:] }
 
 // Lend implements [Loans]: b belongs to the other side until the call is over.
 func (c *Call) Lend(b Buffer) (Ref, error) {

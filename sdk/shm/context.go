@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/secgear/secgear/sdk/internal/tracecontext"
 )
 
 // callContext is the context of a handler: it ends when the caller gives up,
@@ -25,23 +27,29 @@ type callContext struct {
 
 type laneKey struct{}
 
-// within returns the request whose handler ctx belongs to, or nil, and whether
-// ctx can end; a handler's, and what derives from it, always can.
-func within(ctx context.Context) (q *Request, bounded bool) {
+// within returns the request whose handler ctx belongs to, or nil, whether ctx
+// can end, and its trace context, or nil; a handler's context, a traced one, and
+// what derives from either, always can end.
+func within(ctx context.Context) (q *Request, bounded bool, trace *tracecontext.Context) {
 	if c, ok := ctx.(*callContext); ok {
-		return c.q, true
+		return c.q, true, c.q.trace
 	}
 	if ctx == nil || ctx.Done() == nil {
-		return nil, false
+		return nil, false, nil
 	}
-	q, _ = ctx.Value(laneKey{}).(*Request)
-	return q, true
+	switch v := ctx.Value(laneKey{}).(type) {
+	case *Request:
+		return v, true, v.trace
+	case *traced:
+		return v.within, true, v.trace
+	}
+	return nil, true, nil
 }
 
 // Current returns the lane of the call that ctx belongs to, or nil when ctx is
 // not a handler's or derived from one.
 func Current(ctx context.Context) *Lane {
-	if q, _ := within(ctx); q != nil {
+	if q, _, _ := within(ctx); q != nil {
 		return q.lane
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/secgear/secgear/sdk/internal/ring"
+	"github.com/secgear/secgear/sdk/internal/tracecontext"
 )
 
 // Request is an incoming call. It belongs to its handler until that returns.
@@ -18,7 +19,9 @@ type Request struct {
 	err  error           // why there are no arguments
 
 	args    []byte
+	prefix  int // bytes of args before the arguments
 	owned   bool
+	trace   *tracecontext.Context // nil: none
 	scratch []byte
 
 	status  uint32
@@ -47,7 +50,10 @@ func newRequest(l *Lane) *Request {
 // begin makes q, whose submission was just copied, ready. The holder of poll
 // calls it.
 func (q *Request) begin() {
-	q.switched, q.inArena = false, false
+	q.switched, q.inArena, q.prefix = false, false, 0
+	if q.trace != nil {
+		q.trace = nil
+	}
 	q.status, q.results = 0, nil
 	q.ctx.begin(q.sub.Timeout)
 	ring.StoreRelease(&q.gen, q.sub.Gen)
@@ -169,7 +175,7 @@ func (q *Request) Contract() uint32 { return q.sub.Contract }
 func (q *Request) Method() uint16 { return q.sub.Method }
 
 // Args are the encoded arguments, in private memory.
-func (q *Request) Args() []byte { return q.args }
+func (q *Request) Args() []byte { return q.args[q.prefix:] }
 
 // Owned tells whether Args may be kept after the handler returns.
 func (q *Request) Owned() bool { return q.owned }
@@ -268,7 +274,7 @@ func (q *Request) finish() {
 	if n := len(q.args); q.owned && n > scratchSize {
 		l.unreserve(n)
 	}
-	q.args, q.err = nil, nil
+	q.args, q.prefix, q.err = nil, 0, nil
 	if q.timed || q.status != 0 || q.switched {
 		q.settle()
 	}

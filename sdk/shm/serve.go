@@ -340,7 +340,9 @@ func (l *Lane) execute(q *Request) {
 			q.startClock()
 		}
 	}
-	q.err = q.receive()
+	if q.err = q.receive(); q.err == nil && q.sub.Flags != 0 {
+		q.err = q.takeTrace()
+	}
 	if l.closed.Load() {
 		q.ctx.cancel(context.Canceled) // fail may have missed it
 	}

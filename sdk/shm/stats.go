@@ -233,8 +233,22 @@ func (s Stats) Plus(o Stats) Stats {
 	return s
 }
 
+// Ended returns the numbers of a lane that has ended: what is now is no more.
+func (s Stats) Ended() Stats {
+	s.SlotsInUse, s.Slots, s.Workers, s.WorkersAsleep, s.WorkersAllowed, s.Queued = 0, 0, 0, 0, 0, 0
+	s.WorkersMost, s.ArenaNowBytes, s.ArenaMostBytes, s.ArenaSizeBytes = 0, 0, 0, 0
+	s.Made, s.Served = slices.Clone(s.Made), slices.Clone(s.Served)
+	for i := range s.Made {
+		s.Made[i].InFlight = 0
+	}
+	for i := range s.Served {
+		s.Served[i].InFlight = 0
+	}
+	return s
+}
+
 func joinMethods(a, b []MethodStats) []MethodStats {
-	list := slices.Clone(a)
+	list := append([]MethodStats{}, a...)
 	for _, m := range b {
 		i := slices.IndexFunc(list, func(have MethodStats) bool {
 			return have.ContractID == m.ContractID && have.MethodID == m.MethodID

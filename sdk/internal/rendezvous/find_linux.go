@@ -100,12 +100,17 @@ func Dial(ctx context.Context, path string) (*net.UnixConn, error) {
 // Ask sends a request to the socket at path and returns the answer, after which
 // the connection ends. The error may be a [*Refused].
 func Ask(ctx context.Context, path string, kind Kind, payload []byte) ([]byte, error) {
+	return AskFor(ctx, path, kind, payload, 0)
+}
+
+// AskFor is Ask for what takes a while: that much longer than usual.
+func AskFor(ctx context.Context, path string, kind Kind, payload []byte, more time.Duration) ([]byte, error) {
 	conn, err := Dial(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2*Patience + more)); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })

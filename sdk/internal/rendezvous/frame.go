@@ -17,6 +17,7 @@ type Kind uint8
 const (
 	KindStatus  Kind = 1    // asks for a JSON document that describes the enclave
 	KindAttach  Kind = 2    // asks for a lane; see package host
+	KindProfile Kind = 3    // asks for a profile of the enclave; see package host
 	KindResult  Kind = 0x80 // answers
 	KindRefused Kind = 0x81 // answers why not
 )

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"time"
 
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -81,3 +82,11 @@ func (*Request) AnswerAttached(Attached, *os.File, *os.File) error { return errS
 func Attach(context.Context, string, AttachRequest) (Attached, *tee.Lane, *net.UnixConn, error) {
 	return Attached{}, nil, nil, errSystem
 }
+
+// AskFor returns an error.
+func AskFor(context.Context, string, Kind, []byte, time.Duration) ([]byte, error) {
+	return nil, errSystem
+}
+
+// FromOwner is false here.
+func (*Request) FromOwner() bool { return false }

@@ -53,6 +53,9 @@ func (r *Request) Settle() error {
 	return r.Conn.SetDeadline(time.Time{})
 }
 
+// FromOwner tells whether the request is this user's or root's.
+func (r *Request) FromOwner() bool { return r.Peer.UID == uint32(os.Geteuid()) || r.Peer.UID == 0 }
+
 // Answer sends the result.
 func (r *Request) Answer(payload []byte) error {
 	_, err := r.Conn.Write(AppendFrame(nil, KindResult, payload))
@@ -309,7 +312,7 @@ func (s *Server) answer(kind Kind, r *Request) error {
 	if kind != KindStatus || s.cfg.Status == nil {
 		return r.Refuse(CodeUnsupported, "requests of kind %d are not served here", kind)
 	}
-	if r.Peer.UID != uint32(os.Geteuid()) && r.Peer.UID != 0 {
+	if !r.FromOwner() {
 		return r.Refuse(CodeDenied, "the enclave's status is for its owner's user and root")
 	}
 	doc, err := json.Marshal(s.cfg.Status())

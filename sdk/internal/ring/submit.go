@@ -21,6 +21,10 @@ const (
 // InlineArgs is the number of argument bytes that fit an entry.
 const InlineArgs = Line - entryHeader
 
+// FlagTrace: before the arguments, and counted with them, stands a trace context
+// (package tracecontext).
+const FlagTrace = 1
+
 // NoParent is the parent of a call that is not made inside another.
 const NoParent = 0xff
 
@@ -37,7 +41,8 @@ const NoParent = 0xff
 //	24 parent   uint8   slot of the call, in the other direction, that this one
 //	                    is made inside of; NoParent if none
 //	25 level    uint8   how many calls this one is nested in
-//	26 –        2 bytes zero
+//	26 flags    uint8   what the arguments begin with; see FlagTrace
+//	27 –        zero
 //	28 timeout  uint32  microseconds that are left to the call; 0 unbounded
 //	32 args     [96]byte, or the offset in the arena as uint64
 type Submission struct {
@@ -49,6 +54,7 @@ type Submission struct {
 	ParentGen     uint32
 	Parent        uint8
 	Level         uint8
+	Flags         uint8
 	Timeout       uint32
 	Offset        uint64 // KindArena, KindFree, KindStream
 	Inline        [InlineArgs]byte
@@ -63,7 +69,7 @@ type entry struct {
 	gen  uint32
 	call uint64 // contract | method<<32 | slot<<48 | kind<<56
 	size uint64 // len | pgen<<32
-	nest uint64 // parent | level<<8 | timeout<<32
+	nest uint64 // parent | level<<8 | flags<<16 | timeout<<32
 	args [InlineArgs]byte
 }
 
@@ -118,7 +124,7 @@ func (s *Sender) Send(e *Submission, args []byte) uint32 {
 	m.gen = e.Gen
 	m.call = uint64(e.Contract) | uint64(e.Method)<<32 | uint64(e.Slot)<<48 | uint64(e.Kind)<<56
 	m.size = uint64(e.Len) | uint64(e.ParentGen)<<32
-	m.nest = uint64(e.Parent) | uint64(e.Level)<<8 | uint64(e.Timeout)<<32
+	m.nest = uint64(e.Parent) | uint64(e.Level)<<8 | uint64(e.Flags)<<16 | uint64(e.Timeout)<<32
 	if e.Kind == KindInline {
 		copy(m.args[:], args)
 	} else {
@@ -174,7 +180,7 @@ func (c *Receiver) Copy(h Head, e *Submission) {
 	e.Gen = h.gen
 	e.Contract, e.Method, e.Slot, e.Kind = uint32(h.call), uint16(h.call>>32), h.Slot(), h.Kind()
 	e.Len, e.ParentGen = uint32(h.size), uint32(h.size>>32)
-	e.Parent, e.Level, e.Timeout = uint8(h.nest), uint8(h.nest>>8), uint32(h.nest>>32)
+	e.Parent, e.Level, e.Flags, e.Timeout = uint8(h.nest), uint8(h.nest>>8), uint8(h.nest>>16), uint32(h.nest>>32)
 	if e.Kind == KindInline {
 		e.Offset = 0
 		copy(e.Inline[:], c.next.args[:min(e.Len, InlineArgs)])
