@@ -48,7 +48,7 @@ func TestOptionsFaultsAreAllListed(t *testing.T) {
 		t.Fatal("loaded")
 	}
 	for _, want := range []string{
-		`Backends: "a" is given twice`, "Backends: number 3 is nil", `TEE: there is no "sgx"; known are auto, a, a (`,
+		`Backends: "a" is given twice`, "Backends: number 3 is nil", `TEE: there is no "sgx" here: --tee, SECGEAR_TEE and Options.TEE take one of auto, a, a`,
 		"Signers: number 1", "Digests: number 1", "LaneMemory: ", "Workers: 9 is more", "Spin: 1s is more",
 		"Cores: 1 is given twice", "Cores: -1 is negative", "Grace: -1ns is negative",
 	} {
@@ -83,8 +83,8 @@ func TestChoose(t *testing.T) {
 		{"by environment", "", "b", []*fakeTEE{{name: "a"}, {name: "b"}}, "b", false},
 		{"no fallback", "a", "", []*fakeTEE{{name: "a", unavailable: true, missing: gone}, {name: "b"}}, "TEE a is not available here: /dev/x: no such file (to fix it: buy one); luck", true},
 		{"none", "", "", []*fakeTEE{{name: "a", unavailable: true, missing: gone}, {name: "b", unavailable: true}}, "TEE b is not available", true},
-		{"unknown", "c", "", []*fakeTEE{{name: "a"}}, `no "c"; known are auto, a (`, false},
-		{"unknown in environment", "", "c", []*fakeTEE{{name: "a"}}, `no "c"; known are auto, a (`, false},
+		{"unknown", "c", "", []*fakeTEE{{name: "a"}}, `no "c" here: --tee, SECGEAR_TEE and Options.TEE take one of auto, a`, false},
+		{"unknown in environment", "", "c", []*fakeTEE{{name: "a"}}, `no "c" here: --tee, SECGEAR_TEE and Options.TEE take one of auto, a`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -179,7 +179,7 @@ func (o Options) checkBackends(f *faults) {
 		seen[b.Name()] = true
 		known = known || b.Name() == o.TEE
 	}
-	f.check(!known, "TEE", "there is no %q; known are %s (for secgear run --tee and SECGEAR_TEE, too)", o.TEE, names(o.Backends))
+	f.check(!known, "TEE", "there is no %q here: --tee, SECGEAR_TEE and Options.TEE take one of %s", o.TEE, names(o.Backends))
 }
 
 // names lists what Options.TEE can be, for people.

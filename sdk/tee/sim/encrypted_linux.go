@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -70,29 +71,43 @@ func decryptedProgram(img *image.Image, key image.Key) (f *os.File, pin []byte, 
 
 // decryptInto decrypts img's program into f, which has its size.
 func decryptInto(f *os.File, img *image.Image, key image.Key) error {
-	mem, err := unix.Mmap(int(f.Fd()), 0, img.Encrypted.Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, err := mapAlone(f, img.Encrypted.Size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fmt.Errorf("mapping: %w", err)
+		return err
 	}
 	return errors.Join(imagefile.Decrypt(img, key, mem), unix.Munmap(mem))
+}
+
+// mapAlone maps size bytes of f for this process: not for those that other
+// launches fork meanwhile, and not for its core dump. A writable mapping that
+// another process has would keep f from being sealed.
+func mapAlone(f *os.File, size, prot, flags int) ([]byte, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	mem, err := unix.Mmap(int(f.Fd()), 0, size, prot, flags)
+	if err != nil {
+		return nil, fmt.Errorf("mapping: %w", err)
+	}
+	for _, advice := range []int{unix.MADV_DONTDUMP, unix.MADV_DONTFORK} {
+		if err := unix.Madvise(mem, advice); err != nil {
+			unix.Munmap(mem)
+			return nil, fmt.Errorf("keeping a mapping to this process: %w", err)
+		}
+	}
+	return mem, nil
 }
 
 // pinned keeps the size bytes of f in memory, until unpin. It does so by a
 // mapping which can't be read, and that is private, as a shared one would keep f
 // from being sealed.
 func pinned(f *os.File, size int) (pin []byte, err error) {
-	pin, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ, unix.MAP_PRIVATE)
+	pin, err = mapAlone(f, size, unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, fmt.Errorf("mapping: %w", err)
+		return nil, err
 	}
 	err = unix.Mlock(pin)
 	if err == unix.ENOMEM || err == unix.EPERM {
 		err = fmt.Errorf("%w: is the limit on locked memory (ulimit -l) below the program's %d bytes?", err, size)
-	}
-	for _, advice := range []int{unix.MADV_DONTDUMP, unix.MADV_DONTFORK} {
-		if err == nil {
-			err = unix.Madvise(pin, advice)
-		}
 	}
 	if err == nil {
 		err = unix.Mprotect(pin, unix.PROT_NONE)

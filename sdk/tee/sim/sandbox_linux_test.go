@@ -59,6 +59,7 @@ var forbidden = []attempt{
 	{command: "setgid"},
 	{command: "setgroups"},
 	{command: "killhost", args: []any{os.Getpid()}},
+	{command: "signalhost", args: []any{os.Getpid()}},
 	{command: "rlimit"},
 	{command: "affinity"},
 	{command: "bpf"},

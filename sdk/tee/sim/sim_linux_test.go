@@ -164,6 +164,9 @@ func TestDegraded(t *testing.T) {
 			t.Errorf("%s: active %v, listed %v; want %v", name, got, ok, want)
 		}
 	}
+	// Other processes of the same user are out of reach even where there is no
+	// pid namespace, and no Landlock that knows signals.
+	launchTest(t, Backend{without: partLandlock}, teetest.Manifest()).Control.Refused("signalhost", os.Getpid())
 	for _, m := range (Backend{}).Probe().Missing {
 		if m.What == partUserNS && !strings.Contains(m.Fix, "user.max_user_namespaces") {
 			t.Errorf("the hint does not fit: %+v", m)

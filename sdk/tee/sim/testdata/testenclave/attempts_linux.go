@@ -66,6 +66,10 @@ var attempts = map[string]testenclave.Command{
 	"setgid":       call(unix.SYS_SETRESGID, 0, 0, 0),
 	"setgroups":    call(unix.SYS_SETGROUPS, 0, 0),
 	"killall":      call(unix.SYS_KILL, ^uintptr(0), uintptr(unix.SIGTERM)),
+	"signalhost": func(args []string) (string, error) {
+		n, _ := strconv.Atoi(args[0])
+		return call(unix.SYS_TGKILL, uintptr(n), uintptr(n), 0)(nil)
+	},
 	"killhost": func(args []string) (string, error) {
 		n, _ := strconv.Atoi(args[0])
 		return call(unix.SYS_KILL, uintptr(n), 0)(nil)
