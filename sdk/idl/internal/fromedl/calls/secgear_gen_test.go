@@ -74,6 +74,10 @@ var trustedBoundary = boundarytest.Contract{
 			return err
 		},
 		func(ctx context.Context, to call.Caller) error {
+			_, _, err := NewTrustedClient(to).Large(ctx, make([]byte, 20000))
+			return err
+		},
+		func(ctx context.Context, to call.Caller) error {
 			_, err := NewTrustedClient(to).Confirm(ctx, 0)
 			return err
 		},
@@ -108,6 +112,8 @@ func (trustedZero) Transpose(context.Context, [2][2]int32, Word) (_ int32, _ [2]
 func (trustedZero) Handle(context.Context, uint64) (_ uint64, _ error) { return }
 
 func (trustedZero) Ask(context.Context, string) (_ int32, _ error) { return }
+
+func (trustedZero) Large(context.Context, []byte) (_ int32, _ []byte, _ error) { return }
 
 func (trustedZero) Confirm(context.Context, int32) (_ int32, _ error) { return }
 
