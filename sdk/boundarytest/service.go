@@ -320,7 +320,7 @@ func (a *attack) flipArguments() {
 		arena := a.Arena(a.Side)
 		for range 200 {
 			m := a.suite.messages[r.IntN(len(a.suite.messages))]
-			at := r.IntN(shm.Slots)*room + r.IntN(len(m.args)+8)
+			at := min(r.IntN(shm.Slots)*room+r.IntN(len(m.args)+8), len(arena)-4) // arguments may be larger than a slot's room
 			n := a.suite.numbers[r.IntN(len(a.suite.numbers))]
 			binary.LittleEndian.PutUint32(arena[at:], uint32(n))
 			binary.LittleEndian.PutUint32(arena[at:], 0)

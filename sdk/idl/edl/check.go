@@ -176,7 +176,7 @@ func (c *checker) sizeName(a Attr, of *Decl, what, owner string) {
 		t.Base == "float", t.Base == "double", t.Base == "long double", t.Base == "void":
 		c.fault(a.Value.Pos, "size/count has invalid type.")
 	case c.Dialect == OpenEnclave && signed[t.Base]:
-		c.warn(a.Value.Pos, "%s `%s': The size or count parameter `%s' should not be signed", what, owner, of.Name)
+		c.warn(a.Value.Pos, "%s `%s': The size or count parameter `%s' should not be signed [-Wsigned-size-or-count].", what, owner, of.Name)
 	}
 }
 

@@ -53,7 +53,7 @@ func (c *checker) openEnclaveMember(t *Composite, d *Decl) {
 		return
 	}
 	if t.Shape == StructShape && d.Type.Pointers > 0 && !d.sized() {
-		c.warn(d.Pos, "struct `%s': The member `%s' is a pointer that is not serializable. Consider annotating the member with the `count' or `size' attribute", t.Name, d.Name)
+		c.warn(d.Pos, "struct `%s': The member `%s' is a pointer that is not serializable. Consider annotating the member with the `count' or `size' attribute [-Wptr-in-struct].", t.Name, d.Name)
 	}
 	c.openEnclaveAttributes(d, true)
 }
@@ -79,10 +79,10 @@ func (c *checker) openEnclavePointer(f *Function, d *Decl) {
 		return
 	}
 	if !d.HasAttrs {
-		c.warn(d.Pos, "Function `%s': `%s' is a pointer that is not serializable. Consider annotating the parameter with the direction annotation", f.Name, d.Name)
+		c.warn(d.Pos, "Function `%s': `%s' is a pointer that is not serializable. Consider annotating the parameter with the direction annotation [-Wptr-in-function].", f.Name, d.Name)
 	}
 	if d.Type.Pointers == 1 && (d.Type.Foreign || d.Type.Tag == "struct") && c.types[d.Type.Base] == nil {
-		c.warn(d.Pos, "Function `%s': `%s' is a pointer of a foreign type `%s' that may not be serializable. Consider defining the type in the EDL file with proper annotations", f.Name, d.Name, d.Type.Base)
+		c.warn(d.Pos, "Function `%s': `%s' is a pointer of a foreign type `%s' that may not be serializable. Consider defining the type in the EDL file with proper annotations [-Wforeign-type-ptr].", f.Name, d.Name, d.Type.Base)
 	}
 }
 
@@ -186,10 +186,10 @@ func (c *checker) openEnclaveFunction(f *Function, trusted bool) {
 		c.fault(f.Pos, "Function `%s': `private' specifier is not supported by oeedger8r", f.Name)
 	}
 	if len(f.Allow) > 0 {
-		c.warn(f.AllowPos, "Function `%s': the `allow' syntax is currently unsupported. Ignored", f.Name)
+		c.warn(f.AllowPos, "Function `%s': the `allow' syntax is currently unsupported. Ignored [-Wunsupported-allow].", f.Name)
 	}
 	if f.Return.Pointers > 0 {
-		c.warn(f.Return.Pos, "Function `%s': The function returns a pointer, which could expose memory addresses across the host-enclave boundary. Consider passing the pointer as an out parameter instead", f.Name)
+		c.warn(f.Return.Pos, "Function `%s': The function returns a pointer, which could expose memory addresses across the host-enclave boundary. Consider passing the pointer as an out parameter instead [-Wreturn-ptr].", f.Name)
 	}
 	for _, d := range f.Params {
 		c.portable(f, d.Type.Pos, d.Type.Base)
@@ -200,6 +200,6 @@ func (c *checker) openEnclaveFunction(f *Function, trusted bool) {
 func (c *checker) portable(f *Function, pos token.Position, base string) {
 	names := map[string]string{"wchar_t": "wchar_t", "long double": "long double", "long int": "long", "unsigned long int": "unsigned long"}
 	if name := names[base]; name != "" {
-		c.warn(pos, "Function `%s': `%s' has different sizes on Windows and Linux", f.Name, name)
+		c.warn(pos, "Function `%s': `%s' has different sizes on Windows and Linux. This enclave cannot be built in Linux and then safely loaded in Windows [-Wnon-portable-type].", f.Name, name)
 	}
 }

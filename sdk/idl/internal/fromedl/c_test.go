@@ -106,7 +106,7 @@ func TestC(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if n != 11 {
+	if n != 12 {
 		t.Errorf("%d calls were made", n)
 	}
 }

@@ -3,4 +3,4 @@
 // side in C, by a program that calls each function.
 package fromedl
 
-//go:generate go tool secgear generate --c c calls.edl
+//go:generate go run github.com/secgear/secgear/cmd/secgear generate --c c calls.edl

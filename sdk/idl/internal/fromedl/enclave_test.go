@@ -84,6 +84,10 @@ func (s trusted) Ask(ctx context.Context, question string) (int32, error) {
 	return result + errno + int32(len(answer)), err
 }
 
+func (trusted) Large(_ context.Context, block []byte) (int32, []byte, error) {
+	return 0, block[:len(block)-1], nil
+}
+
 func (trusted) Confirm(_ context.Context, answer int32) (int32, error) { return answer + 1, nil }
 
 // untrusted is the host's side. It confirms what it answers.
@@ -171,6 +175,14 @@ func TestCalls(t *testing.T) {
 		{"OCALL, private ECALL and errno", func() (bool, error) {
 			n, err := c.Ask(ctx, "why so long?")
 			return n == 42+100+8 && slices.Equal(u.logged, []string{"why so long?"}), err
+		}},
+		{"large block of fixed size", func() (bool, error) {
+			_, block, err := c.Large(ctx, make([]byte, 20000))
+			return len(block) == 19999, err
+		}},
+		{"block that is too small", func() (bool, error) {
+			_, _, err := c.Large(ctx, make([]byte, 19999))
+			return errors.Is(err, call.ErrCheck), nil
 		}},
 		{"private ECALL from outside", func() (bool, error) {
 			_, err := c.Confirm(ctx, 1)

@@ -332,7 +332,7 @@ int sum(secgear *sg_enclave, int *sg_retval, const int32_t* numbers, int n, int6
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 0, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 0, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -387,7 +387,7 @@ int fill(secgear *sg_enclave, int *sg_retval, uint8_t* buf, size_t len, uint8_t 
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 1, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 1, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -447,7 +447,7 @@ int invert(secgear *sg_enclave, int *sg_retval, uint8_t* buf, uint32_t len, enum
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 2, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 2, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -504,7 +504,7 @@ int blocks(secgear *sg_enclave, int *sg_retval, uint16_t* data, size_t size, siz
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 3, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 3, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -561,7 +561,7 @@ int upper(secgear *sg_enclave, int *sg_retval, char* text, enum Mode mode)
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 4, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 4, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -611,7 +611,7 @@ int wide(secgear *sg_enclave, size_t *sg_retval, const wchar_t* text)
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 5, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 5, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -677,7 +677,7 @@ int hash(secgear *sg_enclave, int *sg_retval, const uint8_t* key, const void* da
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 6, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 6, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -736,7 +736,7 @@ int relay(secgear *sg_enclave, int *sg_retval, struct Message* m, enum Mode mode
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 7, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 7, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -795,7 +795,7 @@ int transpose(secgear *sg_enclave, int *sg_retval, int32_t matrix[2][2], union W
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 8, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 8, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -839,7 +839,7 @@ int handle(secgear *sg_enclave, uint64_t *sg_retval, void* host_object)
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 9, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 9, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -887,7 +887,7 @@ int ask(secgear *sg_enclave, int *sg_retval, const char* question)
 	if (sg_w.bad)
 		return SECGEAR_E_USE;
 	sg_w.room = sg_w.size;
-	sg_status = secgear_begin(sg_enclave, &sg_c, 0x1fd2e4a6, 10, sg_w.size, &sg_w.to);
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 10, sg_w.size, &sg_w.to);
 	if (sg_status < 0)
 		return sg_status;
 	if (sg_w.size)
@@ -899,6 +899,64 @@ int ask(secgear *sg_enclave, int *sg_retval, const char* question)
 	sg_status = secgear_run(&sg_c, &sg_r.from, &sg_r.left);
 	if (sg_status == 0)
 		sg_status = sg_results_ask(&sg_r, sg_retval, question);
+	secgear_end(&sg_c);
+	return sg_status;
+}
+
+static void sg_args_large(sg_writer *sg_w, const uint8_t* block, uint8_t* copy)
+{
+
+	{
+		uint64_t sg_n = sg_elements(&sg_w->bad, UINT64_C(20000), 1);
+		sg_need(&sg_w->bad, block, sg_n);
+		if (sg_w->bad)
+			return;
+		sg_put32(sg_w, (uint32_t)sg_n);
+		sg_put(sg_w, (const void *)block, sg_n);
+	}
+	sg_need(&sg_w->bad, copy, sg_elements(&sg_w->bad, UINT64_C(20000), 1));
+}
+
+static int sg_results_large(sg_reader *sg_r, int *sg_retval, const uint8_t* block, uint8_t* copy)
+{
+	(void)block;
+	(void)copy;
+	int sg_v;
+	memset(&sg_v, 0, sizeof(sg_v));
+	sg_v = (int)sg_get32(sg_r);
+	if (sg_retval)
+		*sg_retval = sg_v;
+	uint64_t sg_n_copy = sg_elements(&sg_r->bad, UINT64_C(20000), 1), sg_all_copy = sg_n_copy;
+	sg_n_copy = sg_get_count(sg_r, sg_n_copy);
+	sg_get(sg_r, (void *)copy, sg_n_copy);
+	if (sg_n_copy < sg_all_copy)
+		memset((unsigned char *)copy + sg_n_copy * 1, 0, (sg_all_copy - sg_n_copy) * 1);
+	return sg_r->bad || sg_r->left ? SECGEAR_E_PROTOCOL : 0;
+}
+
+int large(secgear *sg_enclave, int *sg_retval, const uint8_t* block, uint8_t* copy)
+{
+	sg_writer sg_w = {0};
+	sg_reader sg_r = {0};
+	secgear_call sg_c;
+	int sg_status;
+
+	sg_args_large(&sg_w, block, copy);
+	if (sg_w.bad)
+		return SECGEAR_E_USE;
+	sg_w.room = sg_w.size;
+	sg_status = secgear_begin(sg_enclave, &sg_c, 0x9bb1b71d, 11, sg_w.size, &sg_w.to);
+	if (sg_status < 0)
+		return sg_status;
+	if (sg_w.size)
+		sg_args_large(&sg_w, block, copy);
+	if (sg_w.bad || sg_w.room) {
+		secgear_end(&sg_c);
+		return SECGEAR_E_USE;
+	}
+	sg_status = secgear_run(&sg_c, &sg_r.from, &sg_r.left);
+	if (sg_status == 0)
+		sg_status = sg_results_large(&sg_r, sg_retval, block, copy);
 	secgear_end(&sg_c);
 	return sg_status;
 }

@@ -55,6 +55,7 @@ int relay(secgear *sg_enclave, int *sg_retval, struct Message* m, enum Mode mode
 int transpose(secgear *sg_enclave, int *sg_retval, int32_t matrix[2][2], union Word w);
 int handle(secgear *sg_enclave, uint64_t *sg_retval, void* host_object);
 int ask(secgear *sg_enclave, int *sg_retval, const char* question);
+int large(secgear *sg_enclave, int *sg_retval, const uint8_t* block, uint8_t* copy);
 
 #ifdef __cplusplus
 }

@@ -74,6 +74,13 @@ type Trusted interface {
 	//
 	//secgear:check nonul(question)
 	Ask(ctx context.Context, question string) (result int32, err error)
+	// Large is large of calls.edl:
+	//
+	//	public int large([in, size=20000] const uint8_t* block, [out, size=20000] uint8_t* copy);
+	//
+	//secgear:check len(block) == 20000
+	//secgear:check len(copy) <= 20000
+	Large(ctx context.Context, block []byte) (result int32, copy []byte, err error)
 	// Confirm is confirm of calls.edl:
 	//
 	//	int confirm(int answer);

@@ -10,7 +10,7 @@ import (
 
 var trustedContract = &call.Contract{
 	Name: "github.com/secgear/secgear/sdk/idl/internal/fromedl/calls.Trusted",
-	ID:   0x1fd2e4a6,
+	ID:   0x9bb1b71d,
 	Methods: []call.Method{
 		{Name: "Sum"},
 		{Name: "Fill"},
@@ -23,6 +23,7 @@ var trustedContract = &call.Contract{
 		{Name: "Transpose"},
 		{Name: "Handle"},
 		{Name: "Ask"},
+		{Name: "Large"},
 		{Name: "Confirm"},
 	},
 }
@@ -413,6 +414,43 @@ func (x TrustedAskCall) Wait() (result int32, err error) {
 	return result, x.p.End(&d)
 }
 
+// Large is large of calls.edl:
+//
+//	public int large([in, size=20000] const uint8_t* block, [out, size=20000] uint8_t* copy);
+func (c TrustedClient) Large(ctx context.Context, block []byte) (result int32, copy []byte, err error) {
+	return c.StartLarge(ctx, block).Wait()
+}
+
+// StartLarge starts Large without waiting for it.
+func (c TrustedClient) StartLarge(ctx context.Context, block []byte) (x TrustedLargeCall) {
+	var e call.Encoder
+	x.p.Begin(ctx, c.to, trustedContract, 11, call.SizeBytes(block), &e)
+	e.Bytes(block)
+	e.Exactly("len(block)", uint64(len(block)), 20000)
+	x.bound1 = 20000
+	x.p.Start(&e)
+	return x
+}
+
+// TrustedLargeCall is a call of Large in flight.
+type TrustedLargeCall struct {
+	p      call.Pending
+	bound1 uint64
+}
+
+// Wait waits for the results. It must be called exactly once; the
+// results mean nothing beside an error.
+func (x TrustedLargeCall) Wait() (result int32, copy []byte, err error) {
+	var d call.Decoder
+	if err := x.p.Wait(&d); err != nil {
+		return result, copy, err
+	}
+	result = d.Int32()
+	copy = d.Bytes()
+	d.AtMost("len(copy)", uint64(len(copy)), x.bound1)
+	return result, copy, x.p.End(&d)
+}
+
 // Confirm is confirm of calls.edl:
 //
 //	int confirm(int answer);
@@ -423,7 +461,7 @@ func (c TrustedClient) Confirm(ctx context.Context, answer int32) (result int32,
 // StartConfirm starts Confirm without waiting for it.
 func (c TrustedClient) StartConfirm(ctx context.Context, answer int32) (x TrustedConfirmCall) {
 	var e call.Encoder
-	x.p.Begin(ctx, c.to, trustedContract, 11, 4, &e)
+	x.p.Begin(ctx, c.to, trustedContract, 12, 4, &e)
 	e.Int32(answer)
 	x.p.Start(&e)
 	return x
@@ -471,6 +509,8 @@ func RegisterTrusted(to call.Registrar, impl Trusted) {
 		case 10:
 			return serveTrustedAsk(ctx, impl, q)
 		case 11:
+			return serveTrustedLarge(ctx, impl, q)
+		case 12:
 			return serveTrustedConfirm(ctx, impl, q)
 		}
 		return call.ErrNoMethod
@@ -696,6 +736,26 @@ func serveTrustedAsk(ctx context.Context, impl Trusted, q call.Request) error {
 	var e call.Encoder
 	q.Results(4, &e)
 	e.Int32(result)
+	return q.Send(&e)
+}
+
+func serveTrustedLarge(ctx context.Context, impl Trusted, q call.Request) error {
+	var d call.Decoder
+	q.Args(&d)
+	block := d.Bytes()
+	d.Exactly("len(block)", uint64(len(block)), 20000)
+	if err := d.End(); err != nil {
+		return err
+	}
+	result, copy, err := impl.Large(ctx, block)
+	if err != nil {
+		return err
+	}
+	var e call.Encoder
+	q.Results(4+call.SizeBytes(copy), &e)
+	e.Int32(result)
+	e.Bytes(copy)
+	e.AtMost("len(copy)", uint64(len(copy)), 20000)
 	return q.Send(&e)
 }
 

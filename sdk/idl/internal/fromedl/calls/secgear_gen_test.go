@@ -12,17 +12,22 @@ import (
 
 // TestTrustedBoundary sends what a hostile peer could send, and expects every
 // call to end in an error or a result.
-func TestTrustedBoundary(t *testing.T) { boundarytest.Run(t, trustedBoundary) }
+func TestTrustedBoundary(t *testing.T) {
+	trustedConfirmGate.Enter() // so that the peer gets through to what is private
+	defer trustedConfirmGate.Leave()
+	boundarytest.Run(t, trustedBoundary)
+}
 
 // FuzzTrusted sends arbitrary messages to Trusted's dispatcher and client.
-func FuzzTrusted(f *testing.F) { boundarytest.Fuzz(f, trustedBoundary) }
+func FuzzTrusted(f *testing.F) {
+	trustedConfirmGate.Enter()
+	f.Cleanup(trustedConfirmGate.Leave)
+	boundarytest.Fuzz(f, trustedBoundary)
+}
 
 var trustedBoundary = boundarytest.Contract{
 	Contract: trustedContract,
-	Register: func(to call.Registrar) {
-		trustedConfirmGate.Enter() // so that the peer gets through to what is private
-		RegisterTrusted(to, trustedZero{})
-	},
+	Register: func(to call.Registrar) { RegisterTrusted(to, trustedZero{}) },
 	Calls: []func(context.Context, call.Caller) error{
 		func(ctx context.Context, to call.Caller) error {
 			_, _, err := NewTrustedClient(to).Sum(ctx, nil, 0)
@@ -69,6 +74,10 @@ var trustedBoundary = boundarytest.Contract{
 			return err
 		},
 		func(ctx context.Context, to call.Caller) error {
+			_, _, err := NewTrustedClient(to).Large(ctx, make([]byte, 20000))
+			return err
+		},
+		func(ctx context.Context, to call.Caller) error {
 			_, err := NewTrustedClient(to).Confirm(ctx, 0)
 			return err
 		},
@@ -103,6 +112,8 @@ func (trustedZero) Transpose(context.Context, [2][2]int32, Word) (_ int32, _ [2]
 func (trustedZero) Handle(context.Context, uint64) (_ uint64, _ error) { return }
 
 func (trustedZero) Ask(context.Context, string) (_ int32, _ error) { return }
+
+func (trustedZero) Large(context.Context, []byte) (_ int32, _ []byte, _ error) { return }
 
 func (trustedZero) Confirm(context.Context, int32) (_ int32, _ error) { return }
 

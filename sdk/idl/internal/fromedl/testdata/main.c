@@ -47,6 +47,10 @@ static void honest(void)
 	int32_t matrix[2][2] = {{1, 2}, {3, 4}};
 	union Word w = {.whole = 5};
 	CHECK(transpose(NULL, &n, matrix, w) == 0 && n == 5 && matrix[0][1] == 3 && matrix[1][0] == 2);
+	static uint8_t block[20000], copy[20000];
+	memset(block, 1, sizeof(block));
+	memset(copy, 2, sizeof(copy));
+	CHECK(large(NULL, &n, block, copy) == 0 && copy[19998] == 1 && copy[19999] == 0);
 	uint64_t object = 0;
 	CHECK(handle(NULL, &object, &m) == 0 && object == (uint64_t)(uintptr_t)&m);
 }

@@ -12,17 +12,22 @@ import (
 
 // TestTrustedBoundary sends what a hostile peer could send, and expects every
 // call to end in an error or a result.
-func TestTrustedBoundary(t *testing.T) { boundarytest.Run(t, trustedBoundary) }
+func TestTrustedBoundary(t *testing.T) {
+	trustedLedgerConfirmGate.Enter() // so that the peer gets through to what is private
+	defer trustedLedgerConfirmGate.Leave()
+	boundarytest.Run(t, trustedBoundary)
+}
 
 // FuzzTrusted sends arbitrary messages to Trusted's dispatcher and client.
-func FuzzTrusted(f *testing.F) { boundarytest.Fuzz(f, trustedBoundary) }
+func FuzzTrusted(f *testing.F) {
+	trustedLedgerConfirmGate.Enter()
+	f.Cleanup(trustedLedgerConfirmGate.Leave)
+	boundarytest.Fuzz(f, trustedBoundary)
+}
 
 var trustedBoundary = boundarytest.Contract{
 	Contract: trustedContract,
-	Register: func(to call.Registrar) {
-		trustedLedgerConfirmGate.Enter() // so that the peer gets through to what is private
-		RegisterTrusted(to, trustedZero{})
-	},
+	Register: func(to call.Registrar) { RegisterTrusted(to, trustedZero{}) },
 	Calls: []func(context.Context, call.Caller) error{
 		func(ctx context.Context, to call.Caller) error {
 			_, _, err := NewTrustedClient(to).LedgerBook(ctx, nil, 0)
