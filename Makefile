@@ -14,8 +14,14 @@ help: ## Prints this list.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1: \2/p' Makefile | \
 		awk -F': ' '{ printf "%s%-14s%s\n", "  ", substr($$1, 3), substr($$0, length($$1) + 3) }'
 
-run: build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… instead of the strongest).
+run: file build ## Seals and opens a real file in an enclave and shows how fast (FILE=… one of yours, TEE=… instead of the strongest), then serves HTTPS from one.
 	@bin/secgear run $${TEE:+--tee "$$TEE"} ./examples/vault -- $${FILE:+--file "$$FILE"}
+	@bin/secgear run $${TEE:+--tee "$$TEE"} ./examples/https
+
+# What is wrong with FILE is told before anything is built.
+file:
+	@test -z "$$FILE" || { test -f "$$FILE" && test -r "$$FILE"; } || \
+		{ echo "make run: FILE=$$FILE is no file that can be read" >&2; exit 1; }
 
 build: ## Builds the command bin/secgear.
 	@scripts/setup
@@ -60,4 +66,4 @@ clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run build test lint fmt generate linked bench-calls fuzz fuzz-short clean
+.PHONY: help run file build test lint fmt generate linked bench-calls fuzz fuzz-short clean

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +50,9 @@ func runCandidate() (err error) {
 	if err != nil {
 		return err
 	}
+	s := new(site)
+	defer func() { err = errors.Join(err, s.close()) }()
+	works[peer.SitePort] = func(time.Duration) ([]float64, error) { return s.open(ctx) }
 	works["start"] = func(time.Duration) ([]float64, error) { return start(ctx) }
 	return drive.Serve(os.Stdin, os.Stdout, works)
 }
@@ -74,7 +79,7 @@ func candidateWorks(ctx context.Context, e *host.Enclave) (map[string]drive.Work
 	if err != nil {
 		return nil, err
 	}
-	return map[string]drive.Work{
+	works := map[string]drive.Work{
 		"rtt64":          drive.Calls(32, c.echo64),
 		"rtt4k":          drive.Calls(8, c.echo(peer.Medium)),
 		"rtt1m":          drive.Calls(1, pieces.echo),
@@ -85,7 +90,9 @@ func candidateWorks(ctx context.Context, e *host.Enclave) (map[string]drive.Work
 		"pauses_host":    c.hostPauses,
 		"pauses_enclave": c.enclavePauses,
 		"allocations":    c.allocations,
-	}, nil
+	}
+	maps.Copy(works, peer.StreamWorks(func() (net.Conn, error) { return e.Dial(ctx, echo.Stream) }))
+	return works, nil
 }
 
 var errDiffers = errors.New("the echo differs")

@@ -14,14 +14,29 @@ import (
 )
 
 const (
-	enclavePackage = "github.com/secgear/secgear/bench/echo/enclave"
-	imageFile      = "echo.sgi"
+	imageFile = "echo.sgi"
+	siteFile  = "https.sgi"
 )
 
-// buildImage builds the enclave into imageFile in dir, signed with a key that
-// nobody keeps.
-func buildImage(ctx context.Context, dir string) error {
-	source, err := sourceDir(ctx)
+// images are the enclaves by the files that they are built into.
+var images = map[string]string{
+	imageFile: "github.com/secgear/secgear/bench/echo/enclave",
+	siteFile:  "github.com/secgear/secgear/examples/https/enclave",
+}
+
+// buildImages builds the enclaves into dir.
+func buildImages(ctx context.Context, dir string) error {
+	for file, pkg := range images {
+		if err := buildImage(ctx, filepath.Join(dir, file), pkg); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buildImage builds an enclave into file, signed with a key that nobody keeps.
+func buildImage(ctx context.Context, file, pkg string) error {
+	source, err := sourceDir(ctx, pkg)
 	if err != nil {
 		return err
 	}
@@ -37,7 +52,7 @@ func buildImage(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("signing the enclave: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, imageFile), signed, 0o600); err != nil {
+	if err := os.WriteFile(file, signed, 0o600); err != nil {
 		return fmt.Errorf("writing the enclave: %w", err)
 	}
 	return nil
@@ -45,9 +60,9 @@ func buildImage(ctx context.Context, dir string) error {
 
 // sourceDir is where the enclave's source is. The benchmark is run from within
 // its module.
-func sourceDir(ctx context.Context) (string, error) {
+func sourceDir(ctx context.Context, pkg string) (string, error) {
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", enclavePackage)
+	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", pkg)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

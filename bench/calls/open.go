@@ -59,7 +59,7 @@ func (s *stage) open(ctx context.Context, c *cast) error {
 		return err
 	}
 	s.progress("building the enclave")
-	if err := buildImage(ctx, dir); err != nil {
+	if err := buildImages(ctx, dir); err != nil {
 		return err
 	}
 	p, err := drive.Start(ours, candidate(dir), []int{a, b})
@@ -68,6 +68,28 @@ func (s *stage) open(ctx context.Context, c *cast) error {
 	}
 	c.add(p.Close)
 	s.secgear = p
+	return s.openSites(ctx, c, p, a, b)
+}
+
+// openSites starts clients of the same web site inside an enclave and outside.
+func (s *stage) openSites(ctx context.Context, c *cast, candidate *drive.Process, a, b int) error {
+	server, err := peer.SiteServer([]int{a, b})
+	if err != nil {
+		return err
+	}
+	c.add(server.Close)
+	for name, of := range map[string]contender{siteInside: candidate, siteOutside: server} {
+		port, err := of.Run(ctx, peer.SitePort, 0)
+		if err != nil {
+			return err
+		}
+		client, err := peer.SiteClient(name, int(port[0]), []int{a, b})
+		if err != nil {
+			return err
+		}
+		c.add(client.Close)
+		s.peers[name] = []contender{client}
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"github.com/secgear/secgear/bench/internal/peer"
 	"github.com/secgear/secgear/bench/internal/regime"
 )
 
@@ -20,6 +21,9 @@ const (
 	ours   = "secgear"
 	socket = "uds"
 	rpc    = "grpc"
+
+	siteInside  = "https, inside"
+	siteOutside = "https, outside"
 )
 
 // compare makes a line of output from the turns of a group: numerator over
@@ -148,6 +152,45 @@ var groups = []group{
 			{
 				"batch16_over_single", 1, 0, atLeast(6),
 				"One goroutine that starts 16 calls and then waits for each gets this many times as many calls done as one that waits for each before the next.",
+			},
+		},
+	},
+	{
+		name: "stream", weight: 1,
+		turns: []turn{
+			{who: ours, work: "stream", slice: bulk, mean: true},
+			{who: socket, work: "stream", slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"stream_over_uds", 1, 0, atLeast(1.5),
+				"One stream into the enclave takes this many times as many bytes a second, written 64 KiB at a time, as a Unix socket.",
+			},
+		},
+	},
+	{
+		name: "streams", weight: 1,
+		turns: []turn{
+			{who: ours, work: "streams1000", slice: bulk, mean: true},
+			{who: socket, work: "streams1000", slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"streams_1000_over_uds", 1, 0, atLeast(1),
+				"With a thousand streams open, 16 of them busy with messages of 64 bytes and their answers, this many times as many messages get through as over Unix sockets.",
+			},
+		},
+	},
+	{
+		name: "https", weight: 1,
+		turns: []turn{
+			{who: siteInside, work: peer.Requests, slice: bulk, mean: true},
+			{who: siteOutside, work: peer.Requests, slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"https_over_tcp", 1, 0, atLeast(0.8),
+				"16 connections to a web site that ends TLS inside the enclave, behind a host that copies bytes between TCP and streams, get this many times as many requests answered as to the same site outside.",
 			},
 		},
 	},

@@ -24,12 +24,14 @@ type builtImage struct {
 	Arch   string          `json:"arch"`
 	Digest image.Digest    `json:"digest"`
 	Signer *image.SignerID `json:"signer,omitempty"`
+	Key    *image.KeyID    `json:"image_key,omitempty"` // absent: not encrypted
 }
 
 func runBuild(i *invocation) error {
 	out := i.flags.String("o", "", "write the image to `file` (default: the enclave's name with .sgi)")
 	manifest := i.flags.String("manifest", "", "read the manifest from `file` (default: secgear.json in dir)")
 	sign := i.flags.String("sign", "", "sign with the private key in `file`, or with your development key: dev")
+	encrypt := i.flags.String("encrypt", "", "encrypt the program with the image key in `file`")
 	asJSON := i.json()
 	var o build.Options
 	i.flags.StringVar(&o.Arch, "arch", runtime.GOARCH, "build for `architecture` amd64, arm64 or riscv64")
@@ -57,6 +59,12 @@ func runBuild(i *invocation) error {
 		if key, err = signingKey(*sign); err != nil {
 			return err
 		}
+	}
+	if *encrypt != "" {
+		if o.Key, err = readImageKey(*encrypt); err != nil {
+			return err
+		}
+		defer o.Key.Wipe()
 	}
 	data, err := i.buildImage(o, key)
 	if err != nil {
@@ -111,6 +119,7 @@ func (i *invocation) deliver(data []byte, out string, asJSON bool) error {
 	if err := atomicfile.Write(out, data, 0o644); err != nil {
 		return err
 	}
+	i.warnDebug(f)
 	if !asJSON {
 		_, err := fmt.Fprintln(i.stdout, f.Digest)
 		return err
@@ -119,6 +128,9 @@ func (i *invocation) deliver(data []byte, out string, asJSON bool) error {
 	if f.Signature != nil {
 		id := f.Signature.Signer()
 		built.Signer = &id
+	}
+	if f.Encrypted != nil {
+		built.Key = &f.Encrypted.KeyID
 	}
 	return i.printJSON(built)
 }

@@ -7,15 +7,20 @@ after its last element.`,
 
 	"generate": `For each directory (default: the current one) with interfaces marked
 //secgear:ecall or //secgear:ocall it writes secgear_gen.go and
-secgear_gen_test.go beside them.`,
+secgear_gen_test.go beside them.
+
+For each file of EDL, the language of secGear, the SGX SDK and Open Enclave, it
+writes the Go contract that says the same, and its stubs, to a folder beside the
+file that is called like it.`,
 
 	"run": `A project has its enclave in the directory enclave, and its host program in the
 directory host; dir is the directory they are in (default: the current one), or
 the enclave's own. The enclave is built and signed with your development key,
 the host is built, and it is run with these variables:
 
-  SECGEAR_IMAGE  name of the image file, which is removed at the end
-  SECGEAR_TEE    what --tee says, if it is given
+  SECGEAR_IMAGE      name of the image file, which is removed at the end
+  SECGEAR_TEE        what --tee says, if it is given
+  SECGEAR_IMAGE_KEY  what --image-key says, if it is given
 
 secgear run ends with the status of the host.`,
 
@@ -38,11 +43,24 @@ In two steps, with a key kept elsewhere (Ed25519, ECDSA on P-256 or P-384):
 
 A signature is verified before it is written.`,
 
-	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]
-  secgear key id key.pem
+	"encrypt": `The program becomes ciphertext (AES-256-GCM); the manifest stays readable, and
+bound to it. The same image and key give the same digest, which is printed. Sign
+the image afterwards: measuring, signing, inspecting and verifying it take no
+key, only running it does.
+
+  secgear key image -o image.key
+  secgear encrypt --key image.key demo.sgi
+  secgear sign --key key.pem demo.sgi
+
+secgear build --encrypt does so at once.`,
+
+	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]    a key to sign images
+  secgear key image -o image.key                          a key to encrypt them
+  secgear key id FILE
 
 The signer ID is SHA-256 over the public key (PKIX, DER). key id takes private
-and public keys.`,
+and public keys, and image keys, which have an ID of their own. An image key is
+a file of 32 random bytes that only its owner can read.`,
 
 	"pprof": `NAME is that of a running enclave, or the path of its socket. KIND is cpu, heap,
 allocs, goroutine or threadcreate. The enclave's image must be one for debugging
@@ -53,7 +71,7 @@ allocs, goroutine or threadcreate. The enclave's image must be one for debugging
 	"ps": `The enclaves that processes of yours have loaded, on this machine: calls of all
 processes over half a second; how long those of the process that loaded it took
 (half of them at most P50, 99 of 100 at most P99, estimated from some); failed
-calls; those in flight (BUSY); lanes in use; that process's arena; memory and
+calls; those in flight (BUSY); open streams; lanes in use; that process's arena; memory and
 workers inside. What concerns the inside is the enclave's own word.`,
 
 	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or

@@ -16,13 +16,20 @@ import (
 
 // imageInfo is what "secgear inspect --json" prints.
 type imageInfo struct {
-	Image       string         `json:"image"` // file
-	Digest      image.Digest   `json:"digest"`
-	Manifest    image.Manifest `json:"manifest"`
-	Arch        string         `json:"arch"`
-	ProgramSize int            `json:"program_size"`        // bytes
-	Signature   *signatureInfo `json:"signature,omitempty"` // absent: not signed
-	Go          *goInfo        `json:"go,omitempty"`        // absent: not a Go program
+	Image       string          `json:"image"` // file
+	Digest      image.Digest    `json:"digest"`
+	Manifest    image.Manifest  `json:"manifest"`
+	Arch        string          `json:"arch"`
+	ProgramSize int             `json:"program_size"`         // bytes
+	Encryption  *encryptionInfo `json:"encryption,omitempty"` // absent: in clear
+	Signature   *signatureInfo  `json:"signature,omitempty"`  // absent: not signed
+	Go          *goInfo         `json:"go,omitempty"`         // absent: encrypted, or not a Go program
+}
+
+// encryptionInfo says what it takes to read the program.
+type encryptionInfo struct {
+	Cipher string      `json:"cipher"`
+	Key    image.KeyID `json:"image_key"`
 }
 
 // signatureInfo says who claims to have signed, and whether it is true.
@@ -94,7 +101,9 @@ func describe(name string, f *imagefile.File) *imageInfo {
 		_, err := f.Verify()
 		info.Signature = &signatureInfo{s.Algorithm.String(), s.Signer(), err == nil}
 	}
-	if b, err := build.Info(f.Program); err == nil { // else another language
+	if e := f.Encrypted; e != nil {
+		info.ProgramSize, info.Encryption = e.Size, &encryptionInfo{imagefile.Cipher, e.KeyID}
+	} else if b, err := build.Info(f.Program); err == nil { // else another language
 		info.Go = describeGo(b)
 	}
 	return info
@@ -154,6 +163,10 @@ func (info *imageInfo) print(w io.Writer) error {
 	row("may attach", "%s", list(m.Attach))
 	row("may call", "%s", list(m.Services))
 	row("program", "%s, %s", info.Arch, size(uint64(info.ProgramSize)))
+	if e := info.Encryption; e != nil {
+		row("encrypted", "%s", e.Cipher)
+		row("image key", "%s", e.Key)
+	}
 	if g := info.Go; g != nil {
 		row("package", "%s, built with %s", g.Package, g.Version)
 		for _, mod := range g.Modules {

@@ -30,11 +30,12 @@ func main() {
 // commands in the order of "secgear help".
 var commands = []command{
 	{"new", "[flags] NAME", "makes a project: contract, enclave, host, test", runNew},
-	{"generate", "[dir …]", "writes the stubs of contracts", runGenerate},
+	{"generate", "[flags] [dir | file.edl …]", "writes the stubs of contracts", runGenerate},
 	{"run", "[flags] [dir] [-- arguments of the host]", "builds and runs a project", runRun},
 	{"build", "[flags] [dir]", "builds an enclave image", runBuild},
 	{"sign", "[flags] IMAGE", "signs an image, in one step or in two", runSign},
-	{"key", "new|id [flags]", "makes a signing key, or tells a key's signer ID", runKey},
+	{"encrypt", "[flags] IMAGE", "encrypts the program of an image that is not signed yet", runEncrypt},
+	{"key", "new|image|id [flags]", "makes a key to sign or to encrypt images, or tells its ID", runKey},
 	{"inspect", "[flags] IMAGE", "shows what is in an image and who signed it", runInspect},
 	{"digest", "[flags] IMAGE", "prints an image's digest", runDigest},
 	{"ps", "[flags]", "lists running enclaves", runPS},

@@ -16,6 +16,7 @@ import (
 	"github.com/secgear/secgear/internal/atomicfile"
 	"github.com/secgear/secgear/internal/process"
 	"github.com/secgear/secgear/internal/terminal"
+	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
 	"github.com/secgear/secgear/sdk/image/imagefile"
 )
@@ -24,6 +25,7 @@ import (
 const (
 	imageVariable = "SECGEAR_IMAGE"
 	teeVariable   = "SECGEAR_TEE"
+	keyVariable   = "SECGEAR_IMAGE_KEY"
 )
 
 // project is where the two programs of a project are.
@@ -31,6 +33,7 @@ type project struct{ enclave, host string }
 
 func runRun(i *invocation) error {
 	tee := i.flags.String("tee", "", "run the enclave in the `TEE` of this name, or in the strongest there is: auto")
+	keyFile := i.flags.String("image-key", "", "encrypt the enclave with the image key in `file`, and have the host load it with that")
 	hostDir := i.flags.String("host", "", "the host program is the package in `dir` (default: host, beside the enclave)")
 	var hostArgs []string
 	if n := slices.Index(i.args, "--"); n >= 0 {
@@ -48,7 +51,7 @@ func runRun(i *invocation) error {
 	if err != nil {
 		return fmt.Errorf("making a temporary directory: %w", err)
 	}
-	status, err := i.runProject(p, dir, *tee, hostArgs)
+	status, err := i.runProject(p, dir, *tee, *keyFile, hostArgs)
 	if left := os.RemoveAll(dir); err == nil && left != nil {
 		err = fmt.Errorf("cleaning up: %w", left)
 	}
@@ -89,12 +92,22 @@ func exists(name string) bool {
 
 // runProject builds both programs in the directory temp, runs the host and
 // returns its exit status.
-func (i *invocation) runProject(p project, temp, tee string, args []string) (int, error) {
+func (i *invocation) runProject(p project, temp, tee, keyFile string, args []string) (int, error) {
 	key, err := signingKey("dev")
 	if err != nil {
 		return 0, err
 	}
-	img, err := i.buildInto(temp, p.enclave, key)
+	var imageKey image.Key
+	if keyFile != "" {
+		if imageKey, err = readImageKey(keyFile); err != nil {
+			return 0, err
+		}
+		defer imageKey.Wipe()
+		if keyFile, err = filepath.Abs(keyFile); err != nil { // the host may be at home elsewhere
+			return 0, fmt.Errorf("naming the image key: %w", err)
+		}
+	}
+	img, err := i.buildInto(temp, build.Options{Dir: p.enclave, Key: imageKey}, key)
 	if err != nil {
 		return 0, err
 	}
@@ -108,12 +121,15 @@ func (i *invocation) runProject(p project, temp, tee string, args []string) (int
 	if tee != "" {
 		cmd.Env = append(cmd.Env, teeVariable+"="+tee)
 	}
+	if keyFile != "" {
+		cmd.Env = append(cmd.Env, keyVariable+"="+keyFile)
+	}
 	return i.follow(cmd)
 }
 
 // buildInto builds the enclave, signs it and returns the image's name.
-func (i *invocation) buildInto(temp, dir string, key crypto.Signer) (string, error) {
-	data, err := i.buildImage(build.Options{Dir: dir}, key)
+func (i *invocation) buildInto(temp string, o build.Options, key crypto.Signer) (string, error) {
+	data, err := i.buildImage(o, key)
 	if err != nil {
 		return "", err
 	}
@@ -121,6 +137,7 @@ func (i *invocation) buildInto(temp, dir string, key crypto.Signer) (string, err
 	if err != nil {
 		return "", err
 	}
+	i.warnDebug(f)
 	name := filepath.Join(temp, f.Manifest.Name+".sgi")
 	return name, atomicfile.Write(name, data, 0o600)
 }

@@ -32,7 +32,7 @@ func write(name string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	if err := os.Rename(temp, name); err != nil {
-		return errors.Join(err, os.Remove(temp))
+		return errors.Join(reason(err), os.Remove(temp))
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func write(name string, data []byte, perm fs.FileMode) error {
 func Create(name string, data []byte, perm fs.FileMode) error {
 	temp, err := writeTemp(filepath.Dir(name), data, perm)
 	if err == nil {
-		err = errors.Join(os.Link(temp, name), os.Remove(temp))
+		err = errors.Join(reason(os.Link(temp, name)), os.Remove(temp))
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
@@ -54,8 +54,11 @@ func Create(name string, data []byte, perm fs.FileMode) error {
 // name.
 func writeTemp(dir string, data []byte, perm fs.FileMode) (name string, err error) {
 	f, err := createTemp(dir, perm)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: the folder %s is missing, make it first", reason(err), dir)
+	}
 	if err != nil {
-		return "", err
+		return "", reason(err)
 	}
 	_, err = f.Write(data)
 	if err == nil {
@@ -65,6 +68,20 @@ func writeTemp(dir string, data []byte, perm fs.FileMode) (name string, err erro
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
+}
+
+// reason is err without the name of a temporary file, which means nothing to
+// anybody.
+func reason(err error) error {
+	var link *os.LinkError
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &link):
+		return link.Err
+	case errors.As(err, &path):
+		return path.Err
+	}
+	return err
 }
 
 // createTemp is os.CreateTemp with permissions, so that the umask counts.

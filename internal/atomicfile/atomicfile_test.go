@@ -3,11 +3,13 @@ package atomicfile_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -71,6 +73,31 @@ func TestWriteDevice(t *testing.T) {
 	}
 	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
 		t.Errorf("%s is now %v, %v", os.DevNull, info.Mode(), err)
+	}
+}
+
+// TestErrorsNameTheFile: what is told is the file that was asked for and what is
+// wrong, never a temporary one.
+func TestErrorsNameTheFile(t *testing.T) {
+	dir := t.TempDir()
+	there, missing := filepath.Join(dir, "there"), filepath.Join(dir, "none", "file")
+	if err := os.Mkdir(there, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		err  error
+		is   error
+		want string // beginning, and part of the rest
+		rest string
+	}{
+		{atomicfile.Create(there, nil, 0o600), fs.ErrExist, "writing " + there + ": ", ""},
+		{atomicfile.Create(missing, nil, 0o600), fs.ErrNotExist, "writing " + missing + ": ", "the folder " + filepath.Dir(missing) + " is missing"},
+		{atomicfile.Write(missing, nil, 0o600), fs.ErrNotExist, "writing " + missing + ": ", "the folder " + filepath.Dir(missing) + " is missing"},
+	} {
+		text := fmt.Sprint(tt.err)
+		if !errors.Is(tt.err, tt.is) || !strings.HasPrefix(text, tt.want) || !strings.Contains(text, tt.rest) || strings.Contains(text, ".secgear-") {
+			t.Errorf("error %q, want %q and %q", text, tt.want, tt.rest)
+		}
 	}
 }
 

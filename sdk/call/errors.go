@@ -70,6 +70,8 @@ var framework = []error{
 	shm.ErrNesting,
 	shm.ErrReleased,
 	shm.ErrLent,
+	ErrCheck,
+	ErrPrivate,
 }
 
 // status returns the code for err, given the contract's sentinels.

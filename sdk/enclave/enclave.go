@@ -19,16 +19,17 @@ import (
 // [call.Registrar] for what it serves and [call.Caller] for what it calls. Its
 // methods are safe for concurrent use.
 type Enclave struct {
-	platform tee.Platform
-	id       tee.Identity
-	mux      call.Mux
-	own      call.Mux    // the runtime's own service
-	services services    // that may be called
-	serving  atomic.Bool // calls are handed to mux
-	out      *outbox     // to the host
-	log      *slog.Logger
-	workers  int
-	spin     time.Duration
+	platform  tee.Platform
+	id        tee.Identity
+	mux       call.Mux
+	own       call.Mux // the runtime's own service
+	services  services // that may be called
+	listeners shm.Listeners
+	serving   atomic.Bool // calls are handed to mux
+	out       *outbox     // to the host
+	log       *slog.Logger
+	workers   int
+	spin      time.Duration
 
 	ctx  context.Context // until the host wants us to stop, or is gone
 	stop context.CancelFunc

@@ -37,6 +37,7 @@ func (e *Enclave) admit(t *tee.Lane) error {
 	l, err := shm.Open(t, shm.Enclave, gate{e}, shm.Config{
 		Workers:     e.workers,
 		Spin:        e.spin,
+		Listeners:   &e.listeners,
 		Cooperative: cooperative(e.platform),
 		OnClose:     func(error) { e.forget(<-opened, size) },
 		Budget:      e.memory,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -126,6 +127,7 @@ func newEnclave(p tee.Platform, hello *control.Hello) *Enclave {
 		e.workers = int(hello.Workers)
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
+	context.AfterFunc(e.ctx, func() { e.listeners.End(net.ErrClosed) })
 	e.out = newOutbox(p.Control(), e.gone)
 	e.log = newLogger(e.out, hello.Level)
 	e.mux.Log, e.mux.Debug = e.log, e.id.Manifest.Debug

@@ -1,6 +1,7 @@
 package enclavetest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -20,6 +21,26 @@ var signingKey = sync.OnceValues(func() (ed25519.PrivateKey, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	return key, err
 })
+
+// imageKey encrypts the images of this test process.
+var imageKey = sync.OnceValues(func() (image.Key, error) {
+	secret := make([]byte, image.KeySize)
+	rand.Read(secret)
+	return image.NewKey(secret)
+})
+
+// encrypt encrypts an image and has the host hand over the key, unless a test
+// does so itself.
+func (c *config) encrypt(raw []byte) ([]byte, error) {
+	key, err := imageKey()
+	if err != nil {
+		return nil, err
+	}
+	if c.host.ImageKey == nil {
+		c.host.ImageKey = func(context.Context, host.KeyRequest) (image.Key, error) { return key.Clone(), nil }
+	}
+	return imagefile.Encrypt(raw, key)
+}
 
 // programs are the programs built so far, by directory.
 var programs struct {
@@ -58,6 +79,9 @@ func (c *config) buildImage(t testing.TB, m image.Manifest) *image.Image {
 			return nil, err
 		}
 		raw, err := imagefile.Build(m, program)
+		if err == nil && c.encrypted {
+			raw, err = c.encrypt(raw)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -53,6 +53,47 @@ func TestSandboxed(t *testing.T) {
 	}
 }
 
+// TestEncrypted: an enclave whose program was encrypted works as any other, and
+// what it sealed for its signer opens in the next one; without the key there is
+// none.
+func TestEncrypted(t *testing.T) {
+	dir := enclavetest.WithStateDir(t.TempDir())
+	opts := append(echo[:len(echo):len(echo)], enclavetest.Encrypted(), dir)
+	e := enclavetest.Start(t, nil, opts...)
+	if got := ask(t, e, "echo hello"); got != "hello" {
+		t.Errorf("got %q", got)
+	}
+	sealed := ask(t, e, "seal my secret")
+	ask(t, e, "count a")
+	digest := e.Digest()
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	e = enclavetest.Start(t, nil, opts...)
+	if e.Digest() != digest {
+		t.Error("another launch has another digest")
+	}
+	if got := ask(t, e, "unseal "+sealed); got != "my secret" {
+		t.Errorf("unsealed %q", got)
+	}
+	if got := ask(t, e, "count a"); got != "\x02" {
+		t.Errorf("counted %q", got)
+	}
+	denied := errors.New("denied")
+	refuse := enclavetest.WithOptions(func(o *host.Options) {
+		o.ImageKey = func(context.Context, host.KeyRequest) (image.Key, error) { return image.Key{}, denied }
+	})
+	if _, err := enclavetest.TryStart(t, nil, append(opts, refuse)...); !errors.Is(err, host.ErrNoKey) || !errors.Is(err, denied) {
+		t.Errorf("without the key: %v", err)
+	}
+	old := enclavetest.WithManifest(image.Manifest{Name: "echo", SecurityVersion: 1})
+	newer := enclavetest.WithManifest(image.Manifest{Name: "echo", SecurityVersion: 2})
+	enclavetest.Start(t, nil, append(opts, newer)...).Close()
+	if _, err := enclavetest.TryStart(t, nil, append(opts, old)...); !errors.Is(err, host.ErrRollback) {
+		t.Errorf("an older version: %v", err)
+	}
+}
+
 // TestSandboxedByEnvironment: the environment switches tests that say nothing.
 func TestSandboxedByEnvironment(t *testing.T) {
 	t.Setenv("SECGEAR_TEST_SANDBOXED", "1")

@@ -19,6 +19,7 @@ type Option func(*config)
 
 type config struct {
 	sandboxed bool
+	encrypted bool
 	dir       string // of the enclave's package
 	manifest  *image.Manifest
 	host      host.Options
@@ -29,6 +30,11 @@ type config struct {
 // is what runs, not the setup given to Start. Where the kernel can't, the test
 // is skipped and says why.
 func Sandboxed() Option { return func(c *config) { c.sandboxed = true } }
+
+// Encrypted encrypts the image of a sandboxed enclave with a key of this test
+// process, which the host hands over. Elsewhere it changes nothing: an enclave in
+// the test's process has no image.
+func Encrypted() Option { return func(c *config) { c.encrypted = true } }
 
 // WithPackage names the directory of the enclave's package main, for tests that
 // are elsewhere: there Sandboxed builds, and the manifest is read.

@@ -30,10 +30,11 @@ type Enclave struct {
 	mux  call.Mux
 	talk *conversation
 
-	socket   *rendezvous.Server // nil: none
-	attached atomic.Int64       // lanes of other processes
-	started  time.Time
-	confined interface{ Protections() []tee.Protection } // nil until launched
+	listeners shm.Listeners
+	socket    *rendezvous.Server // nil: none
+	attached  atomic.Int64       // lanes of other processes
+	started   time.Time
+	confined  interface{ Protections() []tee.Protection } // nil until launched
 
 	lane   atomic.Pointer[shm.Lane] // nil until start has opened it
 	opened chan struct{}            // closed when it is set
@@ -80,6 +81,7 @@ func (e *Enclave) start(ctx context.Context, inst tee.Instance) error {
 		Spin:        e.opt.Spin,
 		TimeEvery:   e.opt.TimeEvery,
 		Cooperative: cooperative(e.inst),
+		Listeners:   &e.listeners,
 		Cause:       e.cause,
 	})
 	if err != nil {
@@ -149,6 +151,7 @@ func discard(t *tee.Lane) {
 func (e *Enclave) abandon() error {
 	defer close(e.done)
 	e.fault.CompareAndSwap(nil, &errClosed)
+	e.listeners.End(errClosed)
 	if lane := e.lane.Load(); lane != nil {
 		lane.Close()
 		defer join(lane)
@@ -269,6 +272,7 @@ func (e *Enclave) Err() error {
 func (e *Enclave) Close() error {
 	e.closeOnce.Do(func() {
 		e.fault.CompareAndSwap(nil, &errClosed)
+		e.listeners.End(errClosed)
 		close(e.closing)
 	})
 	<-e.done

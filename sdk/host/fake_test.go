@@ -23,6 +23,7 @@ type fakeTEE struct {
 	laneErr     error
 	live        func(*fakeEnclave) // the enclave's life; nil: wellBehaved
 	launched    int
+	hasKey      bool          // the last launch was told where to get a key
 	over        chan struct{} // closed with the test
 }
 
@@ -32,9 +33,16 @@ func (f *fakeTEE) Probe() tee.Status {
 	return tee.Status{Available: !f.unavailable, Missing: f.missing}
 }
 
-func (f *fakeTEE) Launch(_ context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {
+func (f *fakeTEE) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {
 	if f.launchErr != nil {
 		return nil, f.launchErr
+	}
+	if f.hasKey = cfg.ImageKey != nil; f.hasKey {
+		key, err := cfg.ImageKey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		key.Wipe()
 	}
 	f.launched++
 	host, guest := net.Pipe()

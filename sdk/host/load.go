@@ -29,8 +29,9 @@ var (
 // until this process ends.
 //
 // Beside those of [imagefile.Open], the error matches [ErrNotAllowed],
-// [ErrRollback], [*UnavailableError], [ErrSetup], [tee.ErrLost] (the enclave
-// ended before it was ready) or ctx's error. Nothing is left running.
+// [ErrRollback], [*UnavailableError], [ErrNoKey] or an error of [imagefile.Decrypt]
+// (for an encrypted image), [ErrSetup], [tee.ErrLost] (the enclave ended before it
+// was ready) or ctx's error. Nothing is left running.
 func Load(ctx context.Context, path string, o Options) (*Enclave, error) {
 	if path == "" {
 		return nil, errors.New("loading enclave: the image's name is empty (secgear run gives it in SECGEAR_IMAGE)")
@@ -62,6 +63,9 @@ func load(ctx context.Context, img *image.Image, o Options) (*Enclave, error) {
 	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
+	if err := checkStateDir(o.StateDir); err != nil {
+		return nil, fmt.Errorf("using the state folder %s: %w", o.StateDir, err)
+	}
 	seen := versions{dir: o.StateDir}
 	if err := seen.check(img); err != nil {
 		return nil, err
@@ -90,6 +94,9 @@ func (o Options) allow(img *image.Image) error {
 	}
 	if img.Manifest.Debug {
 		o.Log.Warn("debug image: its enclave may be inspected", "enclave", img.Manifest.Name)
+		if img.Encrypted != nil {
+			o.Log.Warn("encrypted debug image: whoever may inspect its enclave reads the program", "enclave", img.Manifest.Name)
+		}
 	}
 	return nil
 }
@@ -100,7 +107,11 @@ func launch(ctx context.Context, b tee.Backend, img *image.Image, o Options) (*E
 	if o.Services != nil {
 		o.Services(e)
 	}
-	inst, err := b.Launch(ctx, img, tee.LaunchConfig{StateDir: o.StateDir, Log: o.Log, Cores: o.Cores})
+	cfg := tee.LaunchConfig{StateDir: o.StateDir, Log: o.Log, Cores: o.Cores}
+	if img.Encrypted != nil {
+		cfg.ImageKey = o.imageKey(KeyRequest{img.Encrypted.KeyID, e.id, b.Name()})
+	}
+	inst, err := b.Launch(ctx, img, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("launching in TEE %s: %w", b.Name(), err)
 	}

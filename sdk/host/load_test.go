@@ -48,7 +48,7 @@ func TestOptionsFaultsAreAllListed(t *testing.T) {
 		t.Fatal("loaded")
 	}
 	for _, want := range []string{
-		`Backends: "a" is given twice`, "Backends: number 3 is nil", `TEE: "sgx" is neither "auto" nor one of ["a" "a"]`,
+		`Backends: "a" is given twice`, "Backends: number 3 is nil", `TEE: there is no "sgx"; known are auto, a, a (`,
 		"Signers: number 1", "Digests: number 1", "LaneMemory: ", "Workers: 9 is more", "Spin: 1s is more",
 		"Cores: 1 is given twice", "Cores: -1 is negative", "Grace: -1ns is negative",
 	} {
@@ -83,8 +83,8 @@ func TestChoose(t *testing.T) {
 		{"by environment", "", "b", []*fakeTEE{{name: "a"}, {name: "b"}}, "b", false},
 		{"no fallback", "a", "", []*fakeTEE{{name: "a", unavailable: true, missing: gone}, {name: "b"}}, "TEE a is not available here: /dev/x: no such file (to fix it: buy one); luck", true},
 		{"none", "", "", []*fakeTEE{{name: "a", unavailable: true, missing: gone}, {name: "b", unavailable: true}}, "TEE b is not available", true},
-		{"unknown", "c", "", []*fakeTEE{{name: "a"}}, `"c" is neither`, false},
-		{"unknown in environment", "", "c", []*fakeTEE{{name: "a"}}, `"c" is neither`, false},
+		{"unknown", "c", "", []*fakeTEE{{name: "a"}}, `no "c"; known are auto, a (`, false},
+		{"unknown in environment", "", "c", []*fakeTEE{{name: "a"}}, `no "c"; known are auto, a (`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,6 +249,11 @@ func TestRollback(t *testing.T) {
 		launched := f.launched
 		if err := load(s.img); !errors.Is(err, s.want) {
 			t.Errorf("%s: %v, want %v", s.name, err, s.want)
+		}
+		if s.want != nil {
+			if err := load(s.img); err == nil || !strings.Contains(err.Error(), filepath.Join(o.StateDir, versionsFile)) || !strings.Contains(err.Error(), "SECGEAR_STATE") {
+				t.Errorf("%s: how to get out is not told: %v", s.name, err)
+			}
 		}
 		if s.want != nil && f.launched != launched {
 			t.Errorf("%s: was launched", s.name)

@@ -1,11 +1,13 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/secgear/secgear/sdk/call"
@@ -31,9 +33,18 @@ type Options struct {
 	Digests []image.Digest
 
 	// StateDir holds what outlives an enclave: the security versions seen and
-	// what the TEE's platform keeps. It is made, mode 0700, if it is not there.
+	// what the TEE's platform keeps. It is made, mode 0700, if it is not there; one
+	// that is another user's, or that every user can write to, is refused.
 	// Default: see [DefaultStateDir].
 	StateDir string
+
+	// ImageKey hands over the key of an encrypted image. It is called for those
+	// only, once, after the image's signature, Signers, Digests and security
+	// version were checked; Load's ctx bounds it, whether it heeds that or not. The
+	// key it returns is Load's to wipe: return a Clone of one that you keep.
+	// Default: the key in the file that the environment's SECGEAR_IMAGE_KEY
+	// names, see [KeyFile]; without that, encrypted images are not loaded.
+	ImageKey func(ctx context.Context, want KeyRequest) (image.Key, error)
 
 	// Services, if not nil, registers what this side serves (OCALLs) before the
 	// enclave's setup runs. More can be registered with the loaded enclave.
@@ -106,6 +117,9 @@ func (o Options) withDefaults(m image.Manifest) (Options, error) {
 	if o.Grace == 0 {
 		o.Grace = defaultGrace
 	}
+	if name := os.Getenv("SECGEAR_IMAGE_KEY"); o.ImageKey == nil && name != "" {
+		o.ImageKey = KeyFile(name)
+	}
 	var err error
 	if o.StateDir == "" {
 		o.StateDir, err = DefaultStateDir()
@@ -165,17 +179,18 @@ func (o Options) checkBackends(f *faults) {
 		seen[b.Name()] = true
 		known = known || b.Name() == o.TEE
 	}
-	f.check(!known, "TEE", "%q is neither %q nor one of %q", o.TEE, auto, names(o.Backends))
+	f.check(!known, "TEE", "there is no %q; known are %s (for secgear run --tee and SECGEAR_TEE, too)", o.TEE, names(o.Backends))
 }
 
-func names(backends []tee.Backend) []string {
-	var out []string
+// names lists what Options.TEE can be, for people.
+func names(backends []tee.Backend) string {
+	out := []string{auto}
 	for _, b := range backends {
 		if b != nil {
 			out = append(out, b.Name())
 		}
 	}
-	return out
+	return strings.Join(out, ", ")
 }
 
 // DefaultStateDir returns the folder for what outlives enclaves: the

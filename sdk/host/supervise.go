@@ -65,6 +65,7 @@ func (e *Enclave) mourn(lane *shm.Lane) {
 	}
 	if e.fault.CompareAndSwap(nil, &why) {
 		e.err = why
+		e.listeners.End(why)
 		e.log.Error("enclave lost", "enclave", e.id.Manifest.Name, "reason", why)
 	}
 	e.released = e.inst.Close()

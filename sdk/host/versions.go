@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/secgear/secgear/sdk/image"
 )
@@ -48,7 +50,9 @@ func (v versions) check(img *image.Image) error {
 	}
 	m := img.Manifest
 	if highest := seen[versionKey{img.Signer, m.Name}]; m.SecurityVersion < highest {
-		return fmt.Errorf("%w: %d after %d", ErrRollback, m.SecurityVersion, highest)
+		return fmt.Errorf("%w: %d after %d, which the state folder %s remembers; load an image of version %d or later, or, if this is development, "+
+			"take another state folder (SECGEAR_STATE) or forget all versions seen by removing %s",
+			ErrRollback, m.SecurityVersion, highest, v.dir, highest, filepath.Join(v.dir, versionsFile))
 	}
 	return nil
 }
@@ -148,16 +152,25 @@ func parseVersion(line string) (key versionKey, version uint32, err error) {
 	return key, uint32(n), errors.Join(err, err2)
 }
 
-// readBounded reads a file of at most most bytes.
+// readBounded reads a regular file of at most most bytes. It waits for nobody.
 func readBounded(name string, most int64) ([]byte, error) {
-	info, err := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > most {
-		return nil, fmt.Errorf("%s: larger than %d bytes", name, most)
+	defer f.Close() // only read from
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(name)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = fmt.Errorf("%s: larger than %d bytes", name, most)
+	}
+	return data, err
 }
 
 // replaceFile makes name a file with content, durably: whatever happens, it is

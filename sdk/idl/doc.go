@@ -10,6 +10,9 @@
 //	//secgear:ocall     an interface: implemented on the host, called by the enclave
 //	//secgear:switched  a method: its calls go over the doorbell, not through shared memory
 //	//secgear:error     a var declaration: errors that keep their identity across the boundary
+//	//secgear:check …   a method or struct: what its values must be beyond their types
+//	//secgear:private   a method of an ecall contract: served only while a call that allows it is in flight
+//	//secgear:allow …   a method of an ocall contract: the private methods that may be called meanwhile
 //
 // Methods take a [context.Context] first and return an error last. Between
 // them any number of arguments and results may have these types, types named
@@ -28,6 +31,11 @@
 // and types must not contain themselves. Interfaces don't embed others, so that
 // the order of methods, which numbers them, is plain. The package of a contract
 // need not compile while stubs are generated.
+//
+// # EDL
+//
+// The language of secGear, the SGX SDK and Open Enclave is read by package edl
+// and written as such a contract: see [EDL].
 //
 // # Compatibility
 //

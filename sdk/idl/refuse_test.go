@@ -108,11 +108,11 @@ demo.go:6:21: [1048576][1048576]int takes at least 8796093022208 bytes, more tha
 demo.go:4:51: Echo.Do: the array length N can't be made out; write the number`},
 
 	// Directives.
-	{"unknown directive", "//secgear:ecal\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ecal; there are ecall, ocall, switched and error`},
+	{"unknown directive", "//secgear:ecal\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ecal; there are ecall, ocall, switched, check, private, allow and error`},
 	{"directive with arguments", "//secgear:ecall public\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: //secgear:ecall takes no arguments; remove "public"`},
 	{"directive with a space", "// secgear:ecall\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: this is a comment; the directive is written //secgear:ecall, without a space and in lower case`},
 	{"directive in a block comment", "/* secgear:ecall */\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: this is a comment; the directive is written //secgear:ecall, without a space and in lower case`},
-	{"directive in capitals", "//secgear:ECALL\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ECALL; there are ecall, ocall, switched and error`},
+	{"directive in capitals", "//secgear:ECALL\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: unknown directive //secgear:ECALL; there are ecall, ocall, switched, check, private, allow and error`},
 	{"directive on a func", echo("Do(context.Context) error", "//secgear:ecall\nfunc F() {}\n"), `demo.go:6:1: //secgear:ecall belongs directly above an interface type, in its doc comment`},
 	{"directive apart", "//secgear:ecall\n\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:2:1: //secgear:ecall belongs directly above an interface type, in its doc comment`},
 	{"directive behind", "type Echo interface{ Do(context.Context) error } //secgear:ecall\n", `demo.go:2:50: //secgear:ecall belongs directly above an interface type, in its doc comment`},
@@ -151,7 +151,7 @@ demo.go:4:2: Echo.Do must take ctx context.Context first; it carries deadline an
 demo.go:4:7: Echo.Do: chan int can't cross the boundary; make several calls, or return what it would deliver as a slice
 demo.go:4:19: Echo.Do: functions can't cross the boundary; declare a contract in the other direction and call that
 demo.go:4:28: Echo.Do: any can't cross the boundary, the other side would not know what is in it; use a type of fixed shape
-demo.go:6:1: unknown directive //secgear:eror; there are ecall, ocall, switched and error
+demo.go:6:1: unknown directive //secgear:eror; there are ecall, ocall, switched, check, private, allow and error
 demo.go:9:48: *[]T points to something other than a struct; pass the value itself, or a pointer to a struct that holds it
 demo.go:9:48: []T has elements without content; send their number instead`},
 	{"names, types and directives", echo("Do(context.Context, Tree, chan int) error; Do(context.Context) error", "type Tree []Tree\ntype EchoClient int\n//secgear:ecall\n"), `demo.go:4:28: Echo.Do: chan int can't cross the boundary; make several calls, or return what it would deliver as a slice
@@ -159,6 +159,34 @@ demo.go:4:45: Echo.Do is declared twice, first at demo.go:4:2
 demo.go:6:6: Tree contains itself (Tree → Tree); send a slice of elements that refer to each other by index
 demo.go:7:6: EchoClient is generated for contract Echo; rename this one
 demo.go:8:1: //secgear:ecall belongs directly above an interface type, in its doc comment`},
+	// Demands.
+	{"demand of nothing", echo("//secgear:check n\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check n: there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"demand that is no expression", echo("//secgear:check len(b ==\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b ==: it is no expression: 1:9: expected operand, found 'EOF'`},
+	{"demand of another form", echo("//secgear:check len(b) > n\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) > n: there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"demand with a sum", echo("//secgear:check len(b) == n + 1\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == n + 1: there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"demand of an unknown name", echo("//secgear:check len(x) == n\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(x) == n: nothing is called x`},
+	{"demand by an unknown name", echo("//secgear:check len(b) == x\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == x: nothing is called x`},
+	{"demand on what has no length", echo("//secgear:check len(n) == n\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(n) == n: n has no length that varies`},
+	{"demand by what is no integer", echo("//secgear:check len(b) == f\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == f: f is no integer`},
+	{"demand by what has no length", echo("//secgear:check len(b) == len(n)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == len(n): n has no length that varies`},
+	{"demand by a result", echo("//secgear:check len(b) == m\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == m: m is a result; a bound must be known when the call is made`},
+	{"demand with a number that is too large", echo("//secgear:check len(b) == 9223372036854775808\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b) == 9223372036854775808: 9223372036854775808 is too large`},
+	{"demand with a fraction", echo("//secgear:check len(b)*1.5 == n\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check len(b)*1.5 == n: there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"demand of text on a number", echo("//secgear:check nonul(n)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check nonul(n): n is no text`},
+	{"demand of text on slices", echo("//secgear:check nonul(r)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check nonul(r): r is no text`},
+	{"demand of another name", echo("//secgear:check text(s)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check text(s): there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"within of arguments", echo("//secgear:check within(b, b)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check within(b, b): it takes a result and an argument`},
+	{"within of different types", echo("//secgear:check within(out, s)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check within(out, s): out is []byte and s is string`},
+	{"within of something else", echo("//secgear:check inside(out, b)\n\tDo(ctx context.Context, b []byte, n int, s string, f float64, r [][]int64) (out []byte, m int, err error)", ""), `demo.go:4:2: //secgear:check inside(out, b): there are len(x) == n, len(x) <= n, nonul(x) and within(x, y), where n is a product of numbers, integers and lengths`},
+	{"within of maps", echo("//secgear:check within(o, m)\n\tDo(ctx context.Context, m map[string]int) (o map[string]int, err error)", ""), `demo.go:4:2: //secgear:check within(o, m): o holds maps or pointers`},
+	{"demand on a field that is not there", echo("Do(context.Context, T) error", "// T is one.\n//\n//secgear:check len(A) == B\ntype T struct { A []byte }"), `demo.go:8:1: //secgear:check len(A) == B: nothing is called B`},
+	{"demand without an argument", echo("//secgear:check\n\tDo(context.Context) error", ""), `demo.go:4:2: //secgear:check takes an argument, as in //secgear:check len(data) == size`},
+	{"demand on a contract", "//secgear:ecall\n//secgear:check nonul(x)\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:3:1: //secgear:check belongs directly above a method of a contract, or a struct that one uses, in its doc comment`},
+	{"private method of the host", "//secgear:ocall\ntype Echo interface {\n\t//secgear:private\n\tDo(context.Context) error\n}\n", `demo.go:4:2: //secgear:private belongs directly above a method that the enclave serves, in its doc comment`},
+	{"allow by the enclave", echo("//secgear:allow Echo.Do\n\tDo(context.Context) error", ""), `demo.go:4:2: //secgear:allow belongs directly above a method that the host serves, in its doc comment`},
+	{"allow of what is not private", "//secgear:ocall\ntype Echo interface {\n\t//secgear:allow Do, Echo.Do\n\tDo(context.Context) error\n}\n", `demo.go:4:2: //secgear:allow Do: there is no method of this name that is marked //secgear:private; write Contract.Method
+demo.go:4:2: //secgear:allow Echo.Do: there is no method of this name that is marked //secgear:private; write Contract.Method`},
+
 	{"syntax", "type Echo interface {\n\tDo(\n", `demo.go:3:6: expected ')', found 'EOF'`},
 }
 

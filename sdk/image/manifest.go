@@ -47,8 +47,8 @@ type Manifest struct {
 
 	// Services lists the host services (OCALL contracts, as
 	// "example.com/demo.Clock") that the enclave may call; the enclave's
-	// runtime refuses others. "*", alone, stands for all. The order has no
-	// meaning.
+	// runtime refuses others; and the streams that it may dial there, as
+	// "stream:web". "*", alone, stands for all. The order has no meaning.
 	Services []string `json:"services,omitempty"`
 }
 
@@ -60,11 +60,17 @@ const (
 	DefaultWorkers    = 64
 )
 
+// MaxName is the length of the longest name of an enclave or stream.
+const MaxName = 64
+
 // MaxManifest is the size of the largest manifest, in bytes.
 const MaxManifest = 64 << 10
 
 // AnyService, alone in a manifest's Services, allows every contract.
 const AnyService = "*"
+
+// StreamService is what a stream's name follows in a manifest's Services.
+const StreamService = "stream:"
 
 // Bounds that Validate enforces.
 const (
@@ -75,7 +81,6 @@ const (
 	maxLaneMemory = 4 << 30
 	maxLanes      = 4096
 	maxWorkers    = 4096
-	maxName       = 64
 	maxAttach     = 64
 	maxServices   = 64
 	maxService    = 255
@@ -119,7 +124,7 @@ func (m Manifest) Validate() error {
 			fault("%s: %d is not a multiple of %d", field, v, pageSize)
 		}
 	}
-	if err := checkName(m.Name); err != nil {
+	if err := CheckName(m.Name); err != nil {
 		fault("name: %w", err)
 	}
 	bounded("memory", m.Memory, minMemory, maxMemory)
@@ -286,13 +291,14 @@ func checkList(field string, list []string, most int, check func(string) error) 
 	return faults
 }
 
-// checkName tells what is wrong with an enclave's name.
-func checkName(s string) error {
+// CheckName tells what is wrong with the name of an enclave or of a stream, or
+// returns nil; see [Manifest.Name] for what is right.
+func CheckName(s string) error {
 	switch {
 	case s == "":
 		return errors.New("missing")
-	case len(s) > maxName:
-		return fmt.Errorf("longer than %d characters", maxName)
+	case len(s) > MaxName:
+		return fmt.Errorf("longer than %d characters", MaxName)
 	case s[0] < 'a' || s[0] > 'z':
 		return fmt.Errorf("%q does not begin with a lower case letter", s)
 	}
@@ -324,9 +330,15 @@ func checkAttach(s string) error {
 }
 
 // checkService tells what is wrong with an entry of Services: a contract's
-// name, import path and interface, or AnyService.
+// name, import path and interface, a stream's, or AnyService.
 func checkService(s string) error {
 	if s == AnyService {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(s, StreamService); ok {
+		if err := CheckName(name); err != nil {
+			return fmt.Errorf("%.80q: %w", s, err)
+		}
 		return nil
 	}
 	bad := fmt.Errorf("%.80q is not the name of a contract, as example.com/demo.Clock", s)

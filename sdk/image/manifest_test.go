@@ -65,6 +65,8 @@ func TestValidate(t *testing.T) {
 		{"attach many", attached(many...), []string{"attach: more than 64 entries"}},
 		{"services", served("demo.Clock", "example.com/a-b/v2/x_y.Z1", "gopkg.in/yaml.v3.Foo", "example.com/c++/v2.Foo"), nil},
 		{"services all", served("*"), nil},
+		{"services stream", served("stream:web-1.a"), nil},
+		{"services no stream", served("stream:", "stream:Web"), []string{"services: ", "services: "}},
 		{"services all and one", served("*", "demo.Clock"), []string{`services: "*" does not stand alone`}},
 		{"services pattern", served("demo.*", "example.com/*"), []string{"services: ", "services: "}},
 		{"services empty", served(""), []string{"services: "}},

@@ -247,7 +247,7 @@ func (b Buffer) give(l *Lane) (Ref, error) {
 		l.freed.notify()
 		return Ref{}, nil
 	}
-	l.exports.add(b.ref().Off, b.h.off)
+	l.exports.add(b.ref().Off, export{off: b.h.off})
 	return b.ref(), nil
 }
 
@@ -276,30 +276,42 @@ func (l *Lane) resolve(r Ref, how hold) (Buffer, error) {
 	return Buffer{h: h, n: r.Len}, nil
 }
 
-// exports are the ranges of this side's arena that the other side owns: where
-// each began to be visible, and where it was allocated.
+// exports are the ranges of this side's arena that the other side owns, by
+// where each begins to be visible.
 type exports struct {
 	mu sync.Mutex
-	m  map[uint64]uint64
+	m  map[uint64]export
 }
 
-func (e *exports) add(visible, off uint64) {
+// export is where a range was allocated, and for n bytes of which stream, if
+// any.
+type export struct {
+	off    uint64
+	stream *Stream
+	n      int
+}
+
+func (e *exports) add(visible uint64, x export) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.m == nil {
-		e.m = make(map[uint64]uint64)
+		e.m = make(map[uint64]export)
 	}
-	e.m[visible] = off
+	e.m[visible] = x
 }
 
 // free frees what the other side gives back; what it does not own is ignored.
 func (e *exports) free(l *Lane, visible uint64) {
 	e.mu.Lock()
-	off, ok := e.m[visible]
+	x, ok := e.m[visible]
 	delete(e.m, visible)
 	e.mu.Unlock()
-	if ok {
-		l.arena.Free(off)
-		l.freed.notify()
+	if !ok {
+		return
+	}
+	l.arena.Free(x.off)
+	l.freed.notify()
+	if x.stream != nil {
+		l.streams.cameBack(x.stream, x.n)
 	}
 }

@@ -38,6 +38,9 @@ type Config struct {
 	// becomes the lane's error.
 	Cause func() error
 
+	// Listeners take the streams that the other side dials; nil: nobody does.
+	Listeners *Listeners
+
 	// TimeEvery is of how many calls of a method one is timed, see [Latency]: 1
 	// times all, at the cost of two looks at the clock each. It is rounded up to a
 	// power of two. Default 256.

@@ -29,9 +29,10 @@ const (
 // attacked is a lane with an attacker at the other end.
 type attacked struct {
 	*hostile.Peer
-	t      *testing.T
-	lane   *Lane
-	memory *hostile.Guarded
+	t       *testing.T
+	lane    *Lane
+	memory  *hostile.Guarded
+	settled uint32
 }
 
 // attack opens a lane for side and gives its other end to an attacker.
@@ -452,7 +453,7 @@ func TestHostileHostTakesNothing(t *testing.T) {
 		t.Errorf("%d requests to drain are kept, want 1", n)
 	}
 	l.aux.mu.Unlock()
-	most := hostileArena/ring.Line + Slots
+	most := l.aux.most(l)
 	for range 2 * most {
 		l.aux.send(l, ring.Submission{Kind: ring.KindCancel})
 	}

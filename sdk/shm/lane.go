@@ -19,6 +19,8 @@ import (
 // (call.go), Wait polls for the reply, takes turns with others that wait, or
 // sleeps (wait.go, poll.go, turns.go); at the other end a worker takes the
 // submission, runs the handler and publishes the reply (serve.go, request.go).
+// Streams send submissions that have no reply (stream.go, streams.go); their
+// readers poll as callers do (streampoll.go).
 type Lane struct {
 	side    Role
 	cfg     Config
@@ -35,6 +37,7 @@ type Lane struct {
 	freed   *notifier  // hears when a slot or a range of the arena becomes free
 	exports exports    // buffers given to the other side for good
 	aux     auxiliary
+	streams streams
 
 	// Polling: whoever holds poll looks for answers and incoming calls.
 	poll     pollLock
@@ -51,6 +54,8 @@ type Lane struct {
 	requests  [Slots]atomic.Pointer[Request]
 	switched  [Slots]atomic.Pointer[Request] // over the bell
 	serveSpin backoff
+	delivered bool         // something came that a goroutine waited for
+	yielding  atomic.Int32 // workers that let others run and poll again then
 	copied    atomic.Int64 // bytes of large messages of the other side's being read
 	memory    allotment
 	queue     requestQueue // calls that wait for a worker
@@ -122,6 +127,7 @@ func (l *Lane) share(t *tee.Lane) error {
 	l.recv.Init(r, peer)
 	l.replies.Init(r, peer)
 	l.arena.Init(r.ArenaSize())
+	l.streams.init(l)
 	l.myWake, l.peerWake = r.Wake(l.side), r.Wake(peer)
 	if l.bell.futex {
 		l.apart.init(r, l.side)
@@ -184,6 +190,7 @@ func (l *Lane) fail(err error) {
 		l.bell.close()
 		l.wakeSelf()
 		l.freed.notify()
+		l.aux.stop()
 		for i := range l.calls {
 			l.calls[i].Load().signal()
 		}

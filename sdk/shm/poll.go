@@ -71,6 +71,11 @@ func (l *Lane) pollFor(c *Call) (int, *Request) {
 			}
 			continue
 		}
+		if l.delivered {
+			l.delivered = false
+			w.restart()
+			l.yield()
+		}
 		if set := l.slots.taken() &^ others; set != 0 && l.notice(set) > 0 {
 			w.restart()
 			l.yield()

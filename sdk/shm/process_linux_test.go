@@ -1,8 +1,11 @@
 package shm
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -37,6 +40,13 @@ func TestMain(m *testing.M) {
 	if workers < 0 {
 		cfg = Config{Spin: -1, nap: time.Hour}
 	}
+	cfg.Listeners = new(Listeners)
+	ln, err := cfg.Listeners.Listen("echo")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go echoStreams(ln)
 	l, err := Open(lane, Enclave, p, cfg)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -157,6 +167,91 @@ func TestNoWakeUpIsLost(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestNoStreamWakeUpIsLost: readers and writers of streams sleep and are woken,
+// among calls, with sides that sleep at once.
+func TestNoStreamWakeUpIsLost(t *testing.T) {
+	l, _ := startPeer(t, &pair{entered: make(chan struct{}, 1000)}, -1)
+	for _, n := range []int{1, 2, 30} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			var wg sync.WaitGroup
+			for range n {
+				wg.Go(func() { echoOver(t, l, 600/n) })
+				wg.Go(func() {
+					for i := range 600 / n {
+						if _, err := do(t.Context(), l, nested, []byte{byte(i % 3), 0, 0, 0}); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// echoOver sends messages of many sizes over a stream and expects them back.
+func echoOver(t *testing.T, l *Lane, messages int) {
+	s, err := l.DialStream(t.Context(), "echo")
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer s.Close()
+	for i := range messages {
+		out := pattern(1 + i*i%9000)
+		if _, err := s.Write(out); err != nil {
+			t.Error(err)
+			return
+		}
+		in := make([]byte, len(out))
+		if _, err := io.ReadFull(s, in); err != nil || !bytes.Equal(in, out) {
+			t.Errorf("message %d: %v", i, err)
+			return
+		}
+	}
+}
+
+// TestPeerKilled: a stream whose peer was killed ends with an error, wherever it
+// was.
+func TestPeerKilled(t *testing.T) {
+	l, cmd := startPeer(t, &pair{entered: make(chan struct{}, 1000)}, 0)
+	var wg sync.WaitGroup
+	started := make(chan struct{}, 20)
+	for i := range 20 {
+		s, err := l.DialStream(t.Context(), "echo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			defer s.Close()
+			b := make([]byte, 10_000)
+			for first := true; ; first = false {
+				var err error
+				if i%2 == 0 {
+					_, err = s.Write(b)
+				} else if _, err = s.Write(b[:100]); err == nil {
+					_, err = io.ReadFull(s, b[:100])
+				}
+				if first {
+					started <- struct{}{}
+				}
+				if err != nil {
+					if !errors.Is(err, tee.ErrLost) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		<-started
+	}
+	cmd.Process.Kill()
+	wg.Wait()
 }
 
 func echo64(b *testing.B, l *Lane, arg []byte) {

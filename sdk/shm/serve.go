@@ -2,6 +2,7 @@ package shm
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,6 +132,15 @@ func (l *Lane) pollServe(served bool) *Request {
 		if set := l.slots.taken(); set != 0 {
 			l.notice(set)
 		}
+		if l.delivered {
+			if !l.letOthersRun() {
+				return nil
+			}
+			served = true
+			budget = min(l.serveSpin.budget(), streamSpin)
+			w.restart()
+			continue
+		}
 		if l.poll.wanted() || l.closed.Load() {
 			l.letGo()
 			return nil
@@ -164,6 +174,21 @@ func (l *Lane) letGo() {
 	}
 }
 
+// letOthersRun lets goroutines run that were just woken, and gives up the poll
+// lock meanwhile. It returns whether it has it again.
+func (l *Lane) letOthersRun() bool {
+	l.delivered = false
+	l.yielding.Add(1)
+	defer l.yielding.Add(-1)
+	l.letGo()
+	runtime.Gosched()
+	if !l.poll.tryWorker() {
+		return false
+	}
+	l.setAwake()
+	return true
+}
+
 // take takes the next submission and returns the call if this goroutine is to
 // run it: as own's nested call, or any call if own is nil and this is a worker.
 // The holder of poll calls it.
@@ -172,7 +197,7 @@ func (l *Lane) take(own *Call) *Request {
 		return nil
 	}
 	var q *Request
-	var off uint64
+	var m ring.Message
 	h := l.recv.Peek()
 	switch {
 	case h.Kind() <= ring.KindArena:
@@ -180,8 +205,8 @@ func (l *Lane) take(own *Call) *Request {
 			l.recv.Copy(h, &q.sub)
 			q.begin()
 		}
-	case h.Kind() == ring.KindFree:
-		off = l.recv.Offset()
+	default:
+		m = l.recv.Message(h)
 	}
 	l.recv.Consume() // last: a fence after it would cost a cache line's journey
 	switch {
@@ -190,9 +215,13 @@ func (l *Lane) take(own *Call) *Request {
 	case h.Kind() == ring.KindCancel:
 		l.cancelled(h.Slot(), h.Gen())
 	case h.Kind() == ring.KindFree:
-		l.exports.free(l, off)
+		l.exports.free(l, m.Offset)
 	case h.Kind() == ring.KindDrain:
 		l.drain()
+	case h.Kind() == ring.KindStream:
+		if l.streams.receive(m) {
+			l.delivered = true
+		}
 	}
 	return nil
 }
@@ -369,3 +398,7 @@ func (r *requestQueue) pop() *Request {
 	r.n.Add(-1)
 	return q
 }
+
+const (
+	streamSpin = 5 * time.Microsecond
+)

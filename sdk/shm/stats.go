@@ -87,6 +87,11 @@ type Stats struct {
 	WakesHeard  uint64 `json:"wakes_heard"`  // sleeps that the other side, or this one, ended
 	Stalls      uint64 `json:"stalls"`       // nothing was taken for so long that a second worker was woken
 
+	Streams            int    `json:"streams"`              // that are open
+	StreamsOpened      uint64 `json:"streams_opened"`       // since the beginning, by either side
+	StreamReadBytes    uint64 `json:"stream_read_bytes"`    // by this side
+	StreamWrittenBytes uint64 `json:"stream_written_bytes"` // by this side
+
 	SlotsInUse     int `json:"slots_in_use"`
 	Slots          int `json:"slots"`
 	Workers        int `json:"workers"` // goroutines that serve, or may
@@ -115,6 +120,7 @@ func (l *Lane) Stats() Stats {
 		Queued: int(l.queue.n.Load()),
 	}
 	if l.region != nil {
+		l.streams.count(&s)
 		s.ArenaNowBytes, s.ArenaMostBytes = l.arena.Use()
 		s.ArenaSizeBytes = l.region.ArenaSize()
 	}
@@ -210,6 +216,10 @@ func (s Stats) Plus(o Stats) Stats {
 	s.WakesSent += o.WakesSent
 	s.WakesHeard += o.WakesHeard
 	s.Stalls += o.Stalls
+	s.Streams += o.Streams
+	s.StreamsOpened += o.StreamsOpened
+	s.StreamReadBytes += o.StreamReadBytes
+	s.StreamWrittenBytes += o.StreamWrittenBytes
 	s.SlotsInUse += o.SlotsInUse
 	s.Slots += o.Slots
 	s.Workers += o.Workers
@@ -226,7 +236,7 @@ func (s Stats) Plus(o Stats) Stats {
 // Ended returns the numbers of a lane that has ended: what is now is no more.
 func (s Stats) Ended() Stats {
 	s.SlotsInUse, s.Slots, s.Workers, s.WorkersAsleep, s.WorkersAllowed, s.Queued = 0, 0, 0, 0, 0, 0
-	s.WorkersMost, s.ArenaNowBytes, s.ArenaMostBytes, s.ArenaSizeBytes = 0, 0, 0, 0
+	s.Streams, s.WorkersMost, s.ArenaNowBytes, s.ArenaMostBytes, s.ArenaSizeBytes = 0, 0, 0, 0, 0
 	s.Made, s.Served = slices.Clone(s.Made), slices.Clone(s.Served)
 	for i := range s.Made {
 		s.Made[i].InFlight = 0

@@ -42,6 +42,10 @@ type Backend interface {
 	// Launch starts img, whose signature the caller has verified, and returns
 	// once the program runs in its final confinement. ctx bounds the launch
 	// only.
+	//
+	// An encrypted image is decrypted inside the TEE where the TEE has something
+	// inside that can; where not, Protections says so. What a backend can't
+	// decrypt at all it refuses with [errors.ErrUnsupported].
 	Launch(ctx context.Context, img *image.Image, cfg LaunchConfig) (Instance, error)
 }
 
@@ -69,6 +73,12 @@ type LaunchConfig struct {
 
 	// Cores are the processors that the enclave may run on; empty means any.
 	Cores []int
+
+	// ImageKey returns the key of an encrypted image, and whatever Launch does
+	// it is asked at most once: as late as can be, and for no other image. The
+	// key is that of the image's key ID, and the backend's to wipe. An error
+	// says which image and key are meant. Nil if there is no key to be had.
+	ImageKey func(ctx context.Context) (image.Key, error)
 }
 
 // Instance is a running enclave, seen from the host that launched it.

@@ -8,6 +8,7 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -53,6 +54,8 @@ func Main(own map[string]func() error) {
 		grpcClient:   runGRPCClient,
 		grpcServer:   runGRPCServer,
 		burner:       runBurner,
+		siteServer:   runSiteServer,
+		siteClient:   runSiteClient,
 	} {
 		if name == role {
 			run = f
@@ -116,7 +119,11 @@ func Burner(cpu int) (*drive.Process, error) {
 	return drive.Start("burner", Self(burner), []int{cpu})
 }
 
-// start runs client and server, joined by conns sockets without a name.
+// addressVariable tells a client where its server listens.
+const addressVariable = "SECGEAR_BENCH_ADDRESS"
+
+// start runs client and server, joined by conns sockets without a name. The
+// server also gets a socket to listen on, of which the client knows the address.
 func start(name, client, server string, conns int, at Placement) (*Peer, error) {
 	var ours, theirs []*os.File
 	defer func() {
@@ -132,11 +139,23 @@ func start(name, client, server string, conns int, at Placement) (*Peer, error) 
 		ours = append(ours, os.NewFile(uintptr(fds[0]), "client"))
 		theirs = append(theirs, os.NewFile(uintptr(fds[1]), "server"))
 	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix"}) // the system picks an abstract name
+	if err != nil {
+		return nil, fmt.Errorf("%s: listening: %w", name, err)
+	}
+	defer ln.Close()
+	f, err := ln.File()
+	if err != nil {
+		return nil, fmt.Errorf("%s: listening: %w", name, err)
+	}
+	theirs = append(theirs, f)
 	s, err := drive.Start(name+" server", Self(server, theirs...), at.Server)
 	if err != nil {
 		return nil, err
 	}
-	c, err := drive.Start(name, Self(client, ours...), at.Client)
+	cmd := Self(client, ours...)
+	cmd.Env = append(cmd.Env, addressVariable+"="+ln.Addr().String())
+	c, err := drive.Start(name, cmd, at.Client)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 
+	"github.com/secgear/secgear/bench/echo"
 	"github.com/secgear/secgear/bench/internal/drive"
 )
 
@@ -38,17 +40,23 @@ func runSocketServer() error {
 			return err
 		}
 		go func() {
-			if err := echo(conn); !errors.Is(err, io.EOF) {
+			if err := answerAll(conn); !errors.Is(err, io.EOF) {
 				fmt.Fprintln(os.Stderr, "echo:", err)
 			}
 		}()
 	}
-	_, err := io.Copy(io.Discard, os.Stdin)
+	ln, err := net.FileListener(os.NewFile(3+Callers, "listener"))
+	if err != nil {
+		return fmt.Errorf("descriptor %d: %w", 3+Callers, err)
+	}
+	defer ln.Close()
+	go echo.ServeStreams(ln) // until we end
+	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
-// echo answers every message on conn with itself until conn ends.
-func echo(conn net.Conn) error {
+// answerAll answers every message on conn with itself until conn ends.
+func answerAll(conn net.Conn) error {
 	buf := make([]byte, header+Large)
 	for {
 		n, err := receive(conn, buf)
@@ -135,5 +143,8 @@ func runSocketClient() error {
 			return small[i].call(n)
 		}),
 	}
+	maps.Copy(works, StreamWorks(func() (net.Conn, error) {
+		return net.Dial("unix", os.Getenv(addressVariable))
+	}))
 	return drive.Serve(os.Stdin, os.Stdout, works)
 }

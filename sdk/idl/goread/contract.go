@@ -33,14 +33,15 @@ func (r *reader) contract(p *model.Package, spec *ast.TypeSpec, doc *ast.Comment
 	if ocall {
 		c.Direction = model.OCALL
 	}
-	c.Methods = r.methods(name, iface)
+	c.Methods = r.methods(c, iface)
 	if c.Methods == nil && iface.Methods.NumFields() > 0 {
 		return // what it embeds was refused; it isn't empty
 	}
 	p.Contracts = append(p.Contracts, c)
 }
 
-func (r *reader) methods(contract string, iface *ast.InterfaceType) []*model.Method {
+func (r *reader) methods(c *model.Contract, iface *ast.InterfaceType) []*model.Method {
+	contract := c.Name
 	var out []*model.Method
 	for _, f := range iface.Methods.List {
 		fn, ok := f.Type.(*ast.FuncType)
@@ -49,7 +50,9 @@ func (r *reader) methods(contract string, iface *ast.InterfaceType) []*model.Met
 				contract, types.ExprString(f.Type))
 			continue
 		}
-		out = append(out, r.method(contract, f, fn))
+		m := r.method(contract, f, fn)
+		r.visibility(c, m, f.Doc)
+		out = append(out, m)
 	}
 	return out
 }
@@ -79,6 +82,7 @@ func (r *reader) method(contract string, f *ast.Field, fn *ast.FuncType) *model.
 	}
 	m.Args = r.values(where, params)
 	m.Results = r.values(where, results)
+	m.Checks = r.methodChecks(m, f.Doc)
 	return m
 }
 

@@ -15,6 +15,9 @@ const (
 	ocallDirective    = "secgear:ocall"
 	switchedDirective = "secgear:switched"
 	errorDirective    = "secgear:error"
+	checkDirective    = "secgear:check"
+	privateDirective  = "secgear:private"
+	allowDirective    = "secgear:allow"
 )
 
 // places tells where each directive belongs.
@@ -23,6 +26,15 @@ var places = map[string]string{
 	ocallDirective:    "an interface type",
 	switchedDirective: "a method of a contract",
 	errorDirective:    "a var declaration of errors",
+	checkDirective:    "a method of a contract, or a struct that one uses",
+	privateDirective:  "a method that the enclave serves",
+	allowDirective:    "a method that the host serves",
+}
+
+// examples are of the directives that take an argument.
+var examples = map[string]string{
+	checkDirective: "secgear:check len(data) == size",
+	allowDirective: "secgear:allow Trusted.Confirm",
 }
 
 // directives are those of a package that no declaration has taken yet.
@@ -30,6 +42,7 @@ type directives map[*ast.Comment]directive
 
 type directive struct {
 	name  string
+	args  string // of a check
 	pos   token.Position
 	taken bool
 }
@@ -44,7 +57,8 @@ func collectDirectives(src *source, faults *model.Faults) directives {
 		case wrong != "":
 			faults.Addf(pos, "%s", wrong)
 		case name != "":
-			found[c] = directive{name: name, pos: pos}
+			_, args, _ := strings.Cut(c.Text, " ")
+			found[c] = directive{name: name, args: strings.TrimSpace(args), pos: pos}
 		}
 	})
 	each(src, src.excluded, func(c *ast.Comment, pos token.Position) {
@@ -71,14 +85,20 @@ func parseDirective(comment string) (name, wrong string) {
 	text, exact := strings.CutPrefix(comment, "//secgear:")
 	if exact {
 		word := strings.TrimSpace(text)
+		if example := examples["secgear:"+word]; example != "" {
+			return "", "//secgear:" + word + " takes an argument, as in //" + example
+		}
 		if _, known := places["secgear:"+word]; known {
 			return "secgear:" + word, ""
 		}
 		word, rest, spaced := strings.Cut(word, " ")
+		if _, takes := examples["secgear:"+word]; takes && spaced {
+			return "secgear:" + word, ""
+		}
 		if _, known := places["secgear:"+word]; known && spaced {
 			return "", fmt.Sprintf("//secgear:%s takes no arguments; remove %q", word, strings.TrimSpace(rest))
 		}
-		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched and error"
+		return "", "unknown directive //secgear:" + word + "; there are ecall, ocall, switched, check, private, allow and error"
 	}
 	loose := strings.ToLower(strings.TrimSpace(strings.Trim(comment, "/*")))
 	if _, known := places[loose]; known {

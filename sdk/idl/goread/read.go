@@ -1,6 +1,7 @@
 package goread
 
 import (
+	"errors"
 	"go/ast"
 	"go/token"
 	"go/types"
@@ -13,7 +14,7 @@ import (
 // [model.Faults]. The package must still be given to [model.Check], even if
 // there are faults: the two see different things.
 func Read(dir string, generated ...string) (*model.Package, model.Faults, error) {
-	src, faults, err := parseDir(dir, generated)
+	src, faults, err := parseDir(dir, nil, generated)
 	if err != nil || src == nil {
 		return nil, faults, err
 	}
@@ -21,6 +22,39 @@ func Read(dir string, generated ...string) (*model.Package, model.Faults, error)
 	if err != nil {
 		return nil, nil, err
 	}
+	return readSource(src, dir, path, faults)
+}
+
+// ReadWith is [Read] for a package to which files of the names and contents in
+// overlay are about to be added. The directory need not exist yet, nor be in a
+// module: then the package's path is its name.
+func ReadWith(dir string, overlay map[string][]byte, generated ...string) (*model.Package, model.Faults, error) {
+	src, faults, err := parseDir(dir, overlay, generated)
+	if err != nil || src == nil {
+		return nil, faults, err
+	}
+	path, err := importPath(dir)
+	if errors.Is(err, errNoModule) {
+		path, err = src.name, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return readSource(src, dir, path, faults)
+}
+
+// Declared returns the name of the package in dir and what it declares on
+// package level, in files other than those named in generated. Without such
+// files, or without the directory, both are empty.
+func Declared(dir string, generated ...string) (name string, declared map[string]token.Position, faults model.Faults, err error) {
+	src, faults, err := parseDir(dir, map[string][]byte{}, generated)
+	if err != nil || src == nil {
+		return "", nil, faults, err
+	}
+	return src.name, src.taken, nil, nil
+}
+
+func readSource(src *source, dir, path string, faults model.Faults) (*model.Package, model.Faults, error) {
 	r := &reader{
 		fset:   src.fset,
 		source: src,
@@ -28,6 +62,7 @@ func Read(dir string, generated ...string) (*model.Package, model.Faults, error)
 		named:  map[*types.TypeName]*model.Type{},
 		exprs:  map[*types.Var]ast.Expr{},
 		specs:  map[types.Object]*ast.TypeSpec{},
+		docs:   map[*ast.TypeSpec]*ast.CommentGroup{},
 	}
 	r.checkTypes(dir, path)
 	r.directives = collectDirectives(src, &r.faults)
@@ -57,6 +92,9 @@ type reader struct {
 	named map[*types.TypeName]*model.Type
 	exprs map[*types.Var]ast.Expr        // the type expressions of fields
 	specs map[types.Object]*ast.TypeSpec // declarations of types
+	docs  map[*ast.TypeSpec]*ast.CommentGroup
+
+	allowed []allowance
 }
 
 func (r *reader) pos(n ast.Node) token.Position { return r.fset.Position(n.Pos()) }
@@ -70,9 +108,9 @@ func (r *reader) declaration(p *model.Package, g *ast.GenDecl) {
 	for _, spec := range g.Specs {
 		switch spec := spec.(type) {
 		case *ast.TypeSpec:
-			doc := spec.Doc
-			if doc == nil && !g.Lparen.IsValid() {
-				doc = g.Doc
+			doc := docOf(g, spec)
+			if _, ok := spec.Type.(*ast.StructType); ok {
+				r.directives.take(doc, checkDirective) // parsed if a contract uses it
 			}
 			r.contract(p, spec, doc)
 		case *ast.ValueSpec:
@@ -86,8 +124,17 @@ func (r *reader) declaration(p *model.Package, g *ast.GenDecl) {
 	}
 }
 
+// docOf returns the doc comment of a type.
+func docOf(g *ast.GenDecl, spec *ast.TypeSpec) *ast.CommentGroup {
+	if spec.Doc == nil && !g.Lparen.IsValid() {
+		return g.Doc
+	}
+	return spec.Doc
+}
+
 // finish reports what is only known at the end.
 func (r *reader) finish(p *model.Package) {
+	r.resolve(p)
 	r.directives.leftover(&r.faults)
 	if len(p.Contracts) == 0 && len(r.faults) == 0 {
 		r.faults.Addf(r.pos(r.source.files[0].Name),

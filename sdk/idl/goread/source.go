@@ -8,6 +8,8 @@ import (
 	"go/parser"
 	"go/scanner"
 	"go/token"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,22 +29,32 @@ type source struct {
 
 // parseDir parses the Go files in dir. The source is nil if there are faults
 // that leave nothing to work with.
-func parseDir(dir string, generated []string) (*source, model.Faults, error) {
+// Files in overlay count as if they were there, and an overlay, even an empty
+// one, makes up for what is not.
+func parseDir(dir string, overlay map[string][]byte, generated []string) (*source, model.Faults, error) {
 	names, err := goFiles(dir, generated)
-	if err != nil {
+	if err != nil && (overlay == nil || !errors.Is(err, fs.ErrNotExist)) {
 		return nil, nil, err
 	}
 	s := &source{fset: token.NewFileSet(), taken: map[string]token.Position{}}
 	var faults model.Faults
 	for _, name := range names {
+		if _, replaced := overlay[name]; replaced {
+			continue
+		}
 		if err := s.parse(dir, name, &faults); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(overlay)) {
+		if err := s.add(filepath.Join(dir, name), overlay[name], true, &faults); err != nil {
 			return nil, nil, err
 		}
 	}
 	if faults != nil {
 		return nil, faults, nil
 	}
-	if len(s.files) == 0 {
+	if len(s.files) == 0 && overlay == nil {
 		return nil, nil, fmt.Errorf("reading contracts: no Go files in %s", dir)
 	}
 	for _, f := range append(slices.Clone(s.files), s.excluded...) {
@@ -78,8 +90,17 @@ func (s *source) parse(dir, name string, faults *model.Faults) error {
 	if err != nil {
 		match = true // it will not parse either, and the parser says it better
 	}
-	f, err := parser.ParseFile(s.fset, path, nil, parser.ParseComments|parser.SkipObjectResolution)
-	if !match || strings.HasSuffix(name, "_test.go") {
+	return s.add(path, nil, match && !strings.HasSuffix(name, "_test.go"), faults)
+}
+
+// add parses a file, whose text is read if it is nil.
+func (s *source) add(path string, text []byte, counts bool, faults *model.Faults) error {
+	var src any
+	if text != nil {
+		src = text
+	}
+	f, err := parser.ParseFile(s.fset, path, src, parser.ParseComments|parser.SkipObjectResolution)
+	if !counts {
 		if f != nil {
 			s.excluded = append(s.excluded, f)
 		}
@@ -138,6 +159,8 @@ func (s *source) declares(f *ast.File) {
 	}
 }
 
+var errNoModule = errors.New("is in no module (no go.mod there or above)")
+
 // importPath returns the import path of the package in dir, from the go.mod
 // above it.
 func importPath(dir string) (string, error) {
@@ -154,7 +177,7 @@ func importPath(dir string) (string, error) {
 			return "", fmt.Errorf("reading contracts: %w", err)
 		}
 		if filepath.Dir(root) == root {
-			return "", fmt.Errorf("reading contracts: %s is in no module (no go.mod there or above): run go mod init", abs)
+			return "", fmt.Errorf("reading contracts: %s %w: run go mod init", abs, errNoModule)
 		}
 	}
 }

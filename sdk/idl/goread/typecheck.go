@@ -39,6 +39,12 @@ func (r *reader) checkTypes(dir, path string) {
 // index notes where types and the types of fields are written.
 func (r *reader) index(n ast.Node) bool {
 	switch n := n.(type) {
+	case *ast.GenDecl:
+		for _, s := range n.Specs {
+			if spec, ok := s.(*ast.TypeSpec); ok {
+				r.docs[spec] = docOf(n, spec)
+			}
+		}
 	case *ast.TypeSpec:
 		r.specs[r.info.Defs[n.Name]] = n
 	case *ast.StructType:

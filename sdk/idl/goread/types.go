@@ -139,6 +139,7 @@ func (r *reader) define(m *model.Type, t *types.Named) {
 	if s, ok := t.Underlying().(*types.Struct); ok {
 		m.Kind = model.Struct
 		m.Fields = r.fields(m.Name, s)
+		m.Checks = r.structChecks(m, r.docs[r.specs[t.Obj()]])
 		return
 	}
 	under := r.typeOf(u, t.Underlying())

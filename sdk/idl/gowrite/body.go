@@ -53,6 +53,9 @@ func (c codec) helperSource(t *model.Type) string {
 	} else {
 		fmt.Fprintf(&out, "func decode%s(d *%s.Decoder) %s {\n%s\n}\n\n", name, call, param, c.decodeBody(t))
 	}
+	if c.helpers.compared(t) {
+		out.WriteString(c.withinSource(t))
+	}
 	return out.String()
 }
 
@@ -133,6 +136,7 @@ func (c codec) encodeBody(t *model.Type) body {
 		for _, f := range t.Fields {
 			b.add(c.encode(f.Type, "v."+f.Name, encoder))
 		}
+		b.add(c.structChecks(t, encoder)...)
 	case model.Pointer:
 		b.add("e.Bool(v != nil)")
 		if !isNothing(t.Elem) {
@@ -159,6 +163,7 @@ func (c codec) decodeInPlace(t *model.Type) body {
 	for _, f := range t.Fields {
 		b.add(c.decode(f.Type, "v."+f.Name, decoder))
 	}
+	b.add(c.structChecks(t, decoder)...)
 	return b
 }
 

@@ -12,15 +12,21 @@ type helpers struct {
 	names  *names
 	byText map[string]string // the type's text → name; types written alike share a helper
 	order  []*model.Type     // as they were first met
+	within map[string]bool   // texts of types whose lengths are compared
 }
 
 func newHelpers(n *names, p *model.Package) *helpers {
-	h := &helpers{names: n, byText: map[string]string{}}
+	h := &helpers{names: n, byText: map[string]string{}, within: map[string]bool{}}
 	for _, c := range p.Contracts {
 		for _, m := range c.Methods {
 			for _, list := range [][]model.Value{m.Args, m.Results} {
 				for _, v := range list {
 					h.add(v.Type)
+				}
+			}
+			for _, d := range m.Checks {
+				if d.Rule == model.Within {
+					h.compare(m.Args[d.Factors[0].Value].Type)
 				}
 			}
 		}
@@ -41,7 +47,8 @@ func (h *helpers) add(t *model.Type) {
 	h.byText[text] = h.names.fresh("the encoding of "+text, nameOf(t),
 		func(s string) string { return "size" + s },
 		func(s string) string { return "encode" + s },
-		func(s string) string { return "decode" + s })
+		func(s string) string { return "decode" + s },
+		func(s string) string { return "within" + s })
 	h.order = append(h.order, t)
 	if t.Elem != nil {
 		h.add(t.Elem)
@@ -49,6 +56,23 @@ func (h *helpers) add(t *model.Type) {
 	for _, f := range t.Fields {
 		h.add(f.Type)
 	}
+}
+
+// compare plans to compare lengths in values of t and what it is made of.
+func (h *helpers) compare(t *model.Type) {
+	if t == nil || !hasLengths(t) || h.within[t.String()] {
+		return
+	}
+	h.within[t.String()] = true
+	h.compare(t.Elem)
+	for _, f := range t.Fields {
+		h.compare(f.Type)
+	}
+}
+
+// compared reports whether t has a function that compares lengths.
+func (h *helpers) compared(t *model.Type) bool {
+	return h.within[t.String()] && (isInPlace(t) || t.Kind == model.Slice && hasLengths(t.Elem))
 }
 
 // name returns what the names of t's helpers end in.

@@ -2,6 +2,7 @@ package gowrite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/secgear/secgear/sdk/idl/model"
@@ -18,6 +19,8 @@ type methodView struct {
 	Switched bool
 	Serve    string
 	Call     string
+	Gate     string   // of a private method
+	Opens    []string // gates of the methods that this one allows
 
 	args    []value
 	Results []value
@@ -37,7 +40,11 @@ func (p *plan) method(c *contractView, codec codec, m *model.Method, index int) 
 		contractView: c, codec: codec, m: m,
 		Name: m.Name, Index: index, Switched: m.Switched,
 		Serve: p.serve[m], Call: c.Contract + m.Name + "Call",
+		Gate:  p.gates[m],
 		scope: scope{}, local: map[string]string{},
+	}
+	for _, other := range m.Allows {
+		v.Opens = append(v.Opens, p.gates[other])
 	}
 	v.args = p.values(v.scope, "Arg", m.Args)
 	v.Results = p.values(v.scope, "Result", m.Results)
@@ -214,13 +221,34 @@ func (v *methodView) encodeAll(list []value) body {
 
 // For tests.
 
-// ZeroArgs returns ", 0, 0".
+// ZeroArgs returns ", 0, 0": values as close to zero as the method's demands
+// allow.
 func (v *methodView) ZeroArgs() string {
 	var out strings.Builder
-	for _, a := range v.args {
+	for i, a := range v.args {
+		if n := v.fixedLength(i); n > 0 {
+			fmt.Fprintf(&out, ", make(%s, %d)", v.codec.goType(a.t), n)
+			continue
+		}
 		out.WriteString(", " + v.codec.zero(a.t))
 	}
 	return out.String()
+}
+
+// fixedLength returns the length that argument i must have whatever the others
+// are, or 0.
+func (v *methodView) fixedLength(i int) int64 {
+	for _, d := range v.m.Checks {
+		if d.Value != i || d.Rule != model.Exactly || slices.ContainsFunc(d.Factors, func(f model.Factor) bool { return f.Value >= 0 }) {
+			continue
+		}
+		n := int64(1)
+		for _, f := range d.Factors {
+			n *= f.Const
+		}
+		return n / max(d.Unit, 1)
+	}
+	return 0
 }
 
 // Blanks returns "_, _, ".

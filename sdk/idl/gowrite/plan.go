@@ -13,7 +13,8 @@ type plan struct {
 	helpers   *helpers
 	contracts []*contractView
 	serve     map[*model.Method]string
-	reserved  map[string]bool // what an argument may not be called
+	gates     map[*model.Method]string // of private methods
+	reserved  map[string]bool          // what an argument may not be called
 }
 
 // contractView is what the templates show of a contract.
@@ -37,7 +38,7 @@ func (c *contractView) Name() string { return c.Contract }
 
 // newPlan plans the exported names, which may collide with others.
 func newPlan(p *model.Package) *plan {
-	pl := &plan{p: p, names: newNames(p), serve: map[*model.Method]string{}, reserved: map[string]bool{}}
+	pl := &plan{p: p, names: newNames(p), serve: map[*model.Method]string{}, gates: map[*model.Method]string{}, reserved: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, c := range p.Contracts {
 		if !seen[c.Name] { // else reported as declared twice
@@ -115,6 +116,9 @@ func (pl *plan) internal(v *contractView, c *model.Contract) {
 	v.Var, v.Boundary, v.Zero = fresh(base+"Contract"), fresh(base+"Boundary"), fresh(base+"Zero")
 	for _, m := range c.Methods {
 		pl.serve[m] = fresh("serve" + c.Name + m.Name)
+		if m.Private {
+			pl.gates[m] = fresh(base + m.Name + "Gate")
+		}
 	}
 }
 

@@ -49,6 +49,17 @@ type contractMethods struct {
 	Methods []*methodView
 }
 
+// Gates returns the gates of the contract's private methods.
+func (c contractMethods) Gates() []string {
+	var gates []string
+	for _, m := range c.Methods {
+		if m.Gate != "" {
+			gates = append(gates, m.Gate)
+		}
+	}
+	return gates
+}
+
 // file returns a file made of one template's text for each contract, and of
 // the codec's helpers if asked for.
 func (pl *plan) file(name string, helpers bool) ([]byte, error) {

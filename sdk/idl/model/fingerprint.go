@@ -31,6 +31,9 @@ func (c *Contract) ID(p *Package) uint32 {
 //	t0 = struct{Name string;Age int}
 //	errors ErrLocked ErrGone
 //
+// Checks follow what they are made of, as in "Put([]byte,uint64)() check
+// len(#0)*1==#1".
+//
 // Names of arguments, results and types don't count; those of the fields of
 // structs do.
 func (c *Contract) Canonical(p *Package) string {
@@ -42,10 +45,10 @@ func (c *Contract) Canonical(p *Package) string {
 		if m.Switched {
 			b.WriteString(" switched")
 		}
-		fmt.Fprintf(&b, "(%s)(%s)\n", s.list(m.Args), s.list(m.Results))
+		fmt.Fprintf(&b, "(%s)(%s)%s\n", s.list(m.Args), s.list(m.Results), canonicalChecks(m.Checks))
 	}
 	for i := 0; i < len(s.order); i++ { // s.fields adds to s.order
-		fmt.Fprintf(&b, "t%d = struct{%s}\n", i, s.fields(s.order[i]))
+		fmt.Fprintf(&b, "t%d = struct{%s}%s\n", i, s.fields(s.order[i]), canonicalChecks(s.order[i].Checks))
 	}
 	b.WriteString("errors")
 	for _, e := range p.Sentinels {

@@ -41,6 +41,9 @@ type Method struct {
 	Switched bool // goes over the doorbell instead of shared memory
 	Args     []Value
 	Results  []Value
+	Checks   []Demand
+	Private  bool      // of an ECALL: served only while a call that allows it is in flight
+	Allows   []*Method // of an OCALL: the private methods that may be called meanwhile
 }
 
 // Value is an argument or a result.

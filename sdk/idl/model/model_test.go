@@ -50,6 +50,24 @@ errors ErrOne ErrTwo
 	}
 }
 
+// TestCanonicalDemands: demands are told without the names of values.
+func TestCanonicalDemands(t *testing.T) {
+	tests := []struct {
+		d    Demand
+		want string
+	}{
+		{Demand{Rule: Exactly, Value: 1, Unit: 4, Factors: []Factor{{Value: 0}, {Value: 2, Len: true}, {Value: -1, Const: 7}}}, "len(#1)*4==#0*len(#2)*7"},
+		{Demand{Rule: AtMost, Value: 1, Unit: 1, Factors: []Factor{{Value: 0}}}, "len(#1)*1<=#0"},
+		{Demand{Rule: NoNUL, Value: 3}, "nonul(#3)"},
+		{Demand{Rule: Within, Value: 3, Factors: []Factor{{Value: 1}}}, "within(#3,#1)"},
+	}
+	for _, tt := range tests {
+		if got := tt.d.canonical(); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
+	}
+}
+
 // TestID: what a message can show changes the fingerprint, names don't.
 func TestID(t *testing.T) {
 	person := func(p *Package) *Type { return p.Contracts[0].Methods[1].Args[2].Type }
@@ -79,6 +97,9 @@ func TestID(t *testing.T) {
 		{"order of fields", func(p *Package) { f := person(p).Fields; f[0], f[1] = f[1], f[0] }, true},
 		{"sentinel", func(p *Package) { p.Sentinels[0].Name = "ErrZero" }, true},
 		{"order of sentinels", func(p *Package) { s := p.Sentinels; s[0], s[1] = s[1], s[0] }, true},
+		{"demand", func(p *Package) { p.Contracts[0].Methods[1].Checks = []Demand{{Rule: NoNUL, Value: 0}} }, true},
+		{"demand on a struct", func(p *Package) { person(p).Checks = []Demand{{Rule: NoNUL, Value: 0}} }, true},
+		{"private", func(p *Package) { p.Contracts[0].Methods[0].Private = true }, false},
 		{"no sentinels", func(p *Package) { p.Sentinels = nil }, true},
 	}
 	p := demo()

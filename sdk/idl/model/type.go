@@ -57,6 +57,7 @@ type Type struct {
 	Key    *Type
 	Len    int64
 	Fields []Field
+	Checks []Demand // of a struct
 }
 
 // Field is a field of a struct.

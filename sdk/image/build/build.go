@@ -56,6 +56,9 @@ type Options struct {
 	// Dir. Zero fields take their defaults.
 	Manifest *image.Manifest
 
+	// Key, unless zero, encrypts the program: see [imagefile.Encrypt].
+	Key image.Key
+
 	// Output receives what the go command says while it works, downloads for
 	// example. It may be nil. Compilers' errors are in the error as well.
 	Output io.Writer
@@ -79,7 +82,11 @@ func Image(ctx context.Context, o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return imagefile.Build(*m, program)
+	img, err := imagefile.Build(*m, program)
+	if err != nil || o.Key.IsZero() {
+		return img, err
+	}
+	return imagefile.Encrypt(img, o.Key)
 }
 
 // ReadManifest reads the manifest in the named file and validates it. The

@@ -123,6 +123,20 @@ func TestReproducible(t *testing.T) {
 		})
 		same(t, dir)
 	})
+	t.Run("encrypted", func(t *testing.T) {
+		key, err := image.NewKey(bytes.Repeat([]byte{1}, image.KeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := build1(t, build.Options{Dir: project(t), Key: key}), build1(t, build.Options{Dir: project(t), Key: key})
+		if a.Digest != b.Digest || a.Digest == first.Digest || a.Encrypted == nil || a.Encrypted.KeyID != imagefile.KeyIDOf(key) {
+			t.Errorf("digests %v and %v, in clear %v", a.Digest, b.Digest, first.Digest)
+		}
+		got := make([]byte, a.Encrypted.Size)
+		if err := imagefile.Decrypt(&image.Image{Manifest: a.Manifest, Encrypted: a.Encrypted, Arch: a.Arch}, key, got); err != nil || !bytes.Equal(got, first.Program) {
+			t.Errorf("the program is another one than in clear: %v", err)
+		}
+	})
 	t.Run("tags differ", func(t *testing.T) {
 		if f := build1(t, build.Options{Dir: project(t), Tags: []string{"other"}}); f.Digest == first.Digest {
 			t.Error("the digest does not")

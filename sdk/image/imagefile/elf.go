@@ -28,6 +28,16 @@ const (
 // elfMachines maps e_machine to GOARCH.
 var elfMachines = map[uint16]string{62: "amd64", 183: "arm64", 243: "riscv64"}
 
+// elfMachine is the e_machine of a GOARCH that elfMachines has.
+func elfMachine(arch string) uint16 {
+	for machine, name := range elfMachines {
+		if name == arch {
+			return machine
+		}
+	}
+	return 0
+}
+
 // elfSegment is the part of a program header that matters.
 type elfSegment struct {
 	kind, flags             uint32

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/secgear/secgear/sdk/image"
 )
@@ -14,7 +16,7 @@ import (
 //
 //	offset  bytes  content
 //	0       8      magic "secgear\x00"
-//	8       4      format version: 1
+//	8       4      format version: 1, or 2 if the program is encrypted
 //	12      4      M, size of the manifest: 1 to 64 KiB
 //	16      8      P, size of the program: 1 to 1 GiB
 //	24      2      algorithm of the signature; 0: not signed
@@ -23,7 +25,8 @@ import (
 //	30      2      zero
 //	32      32     digest
 //	64      M      manifest: JSON in canonical form (RFC 8785)
-//	64+M    P      program: static 64-bit ELF executable
+//	64+M    P      program: static 64-bit ELF executable; in version 2
+//	               encrypted, see encrypted.go
 //	64+M+P  K      public key: PKIX (SubjectPublicKeyInfo), DER
 //	…       S      signature: 64 bytes (Ed25519) or DER (ECDSA)
 //
@@ -36,7 +39,8 @@ import (
 //	8       P
 //	P       program
 //
-// and the message that is signed is the 23 bytes "secgear image signature",
+// (in version 2 the program as it is stored, encrypted, so that images are
+// measured, signed and verified without their key), and the message that is signed is the 23 bytes "secgear image signature",
 // the format version (4 bytes) and the digest.
 const (
 	magic         = "secgear\x00"
@@ -57,6 +61,7 @@ const (
 
 // header is the fixed part of an image.
 type header struct {
+	version              uint32
 	manifest, program    int
 	algorithm            Algorithm
 	publicKey, signature int
@@ -71,8 +76,8 @@ func parseHeader(b []byte, size int64) (header, error) {
 		return h, fmt.Errorf("%w: no secgear image header", ErrFormat)
 	}
 	le := binary.LittleEndian
-	if v := le.Uint32(b[8:]); v != formatVersion {
-		return h, fmt.Errorf("%w: format version %d, known is %d", ErrFormat, v, formatVersion)
+	if h.version = le.Uint32(b[8:]); h.version != formatVersion && h.version != encryptedVersion {
+		return h, fmt.Errorf("%w: format version %d, known are %d and %d", ErrFormat, h.version, formatVersion, encryptedVersion)
 	}
 	manifest, program := le.Uint32(b[12:]), le.Uint64(b[16:])
 	if manifest == 0 || manifest > image.MaxManifest || program == 0 || program > MaxProgram {
@@ -101,7 +106,7 @@ func (h header) size() int64 {
 func (h header) append(b []byte) []byte {
 	le := binary.LittleEndian
 	b = append(b, magic...)
-	b = le.AppendUint32(b, formatVersion)
+	b = le.AppendUint32(b, h.version)
 	b = le.AppendUint32(b, uint32(h.manifest))
 	b = le.AppendUint64(b, uint64(h.program))
 	b = le.AppendUint16(b, uint16(h.algorithm))
@@ -111,15 +116,15 @@ func (h header) append(b []byte) []byte {
 	return append(b, h.digest[:]...)
 }
 
-// digestOf measures an image.
-func digestOf(manifest, program []byte) image.Digest {
+// digestOf measures an image, whose program is as it is stored.
+func digestOf(version uint32, manifest, program []byte) image.Digest {
 	le := binary.LittleEndian
 	h := sha256.New()
 	part := func(b []byte) {
 		h.Write(le.AppendUint64(nil, uint64(len(b))))
 		h.Write(b)
 	}
-	h.Write(le.AppendUint32([]byte(digestDomain), formatVersion))
+	h.Write(le.AppendUint32([]byte(digestDomain), version))
 	part(manifest)
 	part(program)
 	return image.Digest(h.Sum(nil))
@@ -130,12 +135,14 @@ func digestOf(manifest, program []byte) image.Digest {
 // [File.Verify].
 type File struct {
 	Manifest  image.Manifest
-	Program   []byte // a static executable
-	Arch      string // machine that Program is for, as GOARCH
+	Program   []byte           // a static executable; nil if encrypted
+	Encrypted *image.Encrypted // the program, if it is encrypted; else nil
+	Arch      string           // machine that Program is for, as GOARCH
 	Digest    image.Digest
 	Signature *Signature // nil if there is none
 
-	raw []byte // manifest as stored
+	version   uint32
+	raw, body []byte // manifest and program as stored
 }
 
 // Build makes the unsigned image of program, a static executable. Zero fields
@@ -155,7 +162,7 @@ func Build(m image.Manifest, program []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building image: manifest: %w", err)
 	}
-	f := File{Program: program, Digest: digestOf(manifest, program), raw: manifest}
+	f := File{Digest: digestOf(formatVersion, manifest, program), version: formatVersion, raw: manifest, body: program}
 	return f.encode(), nil
 }
 
@@ -165,10 +172,10 @@ func (f *File) encode() []byte {
 	if s == nil {
 		s = new(Signature)
 	}
-	h := header{len(f.raw), len(f.Program), s.Algorithm, len(s.PublicKey), len(s.Bytes), f.Digest}
+	h := header{f.version, len(f.raw), len(f.body), s.Algorithm, len(s.PublicKey), len(s.Bytes), f.Digest}
 	out := h.append(make([]byte, 0, h.size()))
 	out = append(out, f.raw...)
-	out = append(out, f.Program...)
+	out = append(out, f.body...)
 	out = append(out, s.PublicKey...)
 	return append(out, s.Bytes...)
 }
@@ -185,17 +192,23 @@ func Parse(data []byte) (*File, error) {
 		b, rest = rest[:n:n], rest[n:]
 		return b
 	}
-	f := &File{Digest: h.digest, raw: take(h.manifest), Program: take(h.program)}
+	f := &File{Digest: h.digest, version: h.version, raw: take(h.manifest), body: take(h.program)}
 	if h.algorithm != 0 {
 		f.Signature = &Signature{h.algorithm, take(h.publicKey), take(h.signature)}
 	}
-	if digestOf(f.raw, f.Program) != f.Digest {
+	if digestOf(f.version, f.raw, f.body) != f.Digest {
 		return nil, ErrAltered
 	}
 	if f.Manifest, err = image.ParseCanonical(f.raw); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrFormat, err)
 	}
-	if f.Arch, err = checkProgram(f.Program); err != nil {
+	if f.version == encryptedVersion {
+		f.Encrypted, f.Arch, err = parseEncrypted(f.body)
+	} else {
+		f.Program = f.body
+		f.Arch, err = checkProgram(f.Program)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: program: %w", ErrFormat, err)
 	}
 	return f, nil
@@ -216,22 +229,33 @@ func Open(name string) (*image.Image, error) {
 	return img, nil
 }
 
+// openRegular opens a file for reading, and does not wait for whoever may be at
+// the other end of what is none.
+func openRegular(name string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat() // of what was opened, whatever the name means by now
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", name)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
 // ReadFile returns the bytes of the image in the named file, for [Parse] and
 // the like. No more is allocated than the header asks for, and nothing unless
 // the file has exactly that size.
 func ReadFile(name string) (data []byte, err error) {
-	f, err := os.Open(name)
+	f, info, err := openRegular(name)
 	if err != nil {
 		return nil, fmt.Errorf("opening image: %w", err)
 	}
 	defer f.Close() // only read from
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("opening image: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("opening image %s: not a regular file", name)
-	}
 	var fixed [headerSize]byte
 	if _, err := io.ReadFull(f, fixed[:]); err != nil {
 		return nil, fmt.Errorf("opening image %s: %w: shorter than its header", name, ErrFormat)

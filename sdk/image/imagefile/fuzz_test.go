@@ -9,13 +9,20 @@ import (
 	"github.com/secgear/secgear/sdk/image/imagefile"
 )
 
-// The seeds of both targets are in testdata/fuzz.
+// The seeds of all targets are in testdata/fuzz; those of FuzzParse hold images of
+// both format versions.
 
-// FuzzParse: whatever Parse takes, Build and Attach give back byte by byte.
+// FuzzParse: whatever Parse takes, Build and Attach give back byte by byte. An
+// encrypted program can't be built again without its key: there the digest, over
+// all that was stored, stands in for it.
 func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := imagefile.Parse(data)
 		if err != nil {
+			return
+		}
+		if e := file.Encrypted; e != nil {
+			parsedEncrypted(t, file, data)
 			return
 		}
 		again, err := imagefile.Build(file.Manifest, file.Program)
@@ -32,6 +39,45 @@ func FuzzParse(f *testing.F) {
 		img, err := file.Verify()
 		if err == nil && img.Signer != file.Signature.Signer() {
 			t.Error("verified signer is not the claimed one")
+		}
+	})
+}
+
+// parsedEncrypted checks what Parse made of an encrypted image, unsigned or not.
+func parsedEncrypted(t *testing.T, file *imagefile.File, data []byte) {
+	e := file.Encrypted
+	if file.Program != nil || file.Arch == "" || e.Size <= 0 || e.Size >= len(e.Ciphertext) {
+		t.Errorf("encrypted %d bytes in %d, arch %q", e.Size, len(e.Ciphertext), file.Arch)
+	}
+	manifest, err := file.Manifest.Canonical()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := sealedAs(2, string(manifest), e.Ciphertext); !bytes.HasPrefix(data[32:], again[32:]) {
+		t.Error("encrypted image is not canonical")
+	}
+}
+
+// FuzzDecrypt: an encrypted program with anything in it, by somebody who can
+// sign, is what was encrypted or refused.
+func FuzzDecrypt(f *testing.F) {
+	key := imageKey(f, 1)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		file, err := imagefile.Parse(sealedAs(2, demoManifest, body))
+		if err != nil {
+			return
+		}
+		img := &image.Image{Manifest: file.Manifest, Encrypted: file.Encrypted, Arch: file.Arch}
+		dst := make([]byte, file.Encrypted.Size)
+		if err := imagefile.Decrypt(img, key, dst); err != nil {
+			if !bytes.Equal(dst, make([]byte, len(dst))) {
+				t.Error("something was left in the buffer")
+			}
+			return
+		}
+		again := encrypt(t, file.Manifest, dst, key)
+		if !bytes.HasSuffix(again, body) {
+			t.Error("encrypting again gives something else")
 		}
 	})
 }

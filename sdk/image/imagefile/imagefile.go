@@ -6,6 +6,10 @@
 // image, take [Open] or [Verify]: they yield an [image.Image] only when the signature
 // holds. [Parse] is for looking at images, signed or not.
 //
+// [Encrypt] hides the program from all but the holders of a key. Such an image is
+// measured, signed and verified like any other, without the key; whoever runs the
+// program takes [Decrypt].
+//
 // An image is canonical: the same manifest and program give the same bytes, and
 // every other spelling of them is refused. Whatever is read was chosen by an
 // attacker until its signature has been checked, and the signer is known; sizes

@@ -342,7 +342,8 @@ func TestHeaderSizes(t *testing.T) {
 	dir := t.TempDir()
 	for name, change := range map[string]func(b []byte){
 		"magic":             func(b []byte) { b[0]++ },
-		"version":           func(b []byte) { b[8]++ },
+		"version":           func(b []byte) { b[8] = 3 },
+		"no version":        func(b []byte) { b[8] = 0 },
 		"no manifest":       func(b []byte) { le.PutUint32(b[12:], 0) },
 		"large manifest":    func(b []byte) { le.PutUint32(b[12:], image.MaxManifest+1) },
 		"huge manifest":     func(b []byte) { le.PutUint32(b[12:], 1<<32-1) },
@@ -403,14 +404,19 @@ func TestOpen(t *testing.T) {
 
 // sealedWith makes an image whose parts may be wrong, with the digest right.
 func sealedWith(manifest string, program []byte) []byte {
+	return sealedAs(1, manifest, program)
+}
+
+// sealedAs is sealedWith for a format version.
+func sealedAs(version uint32, manifest string, program []byte) []byte {
 	le := binary.LittleEndian
 	h := sha256.New()
-	h.Write([]byte("secgear image digest\x01\x00\x00\x00"))
+	h.Write(le.AppendUint32([]byte("secgear image digest"), version))
 	h.Write(le.AppendUint64(nil, uint64(len(manifest))))
 	h.Write([]byte(manifest))
 	h.Write(le.AppendUint64(nil, uint64(len(program))))
 	h.Write(program)
-	b := []byte("secgear\x00\x01\x00\x00\x00")
+	b := le.AppendUint32([]byte("secgear\x00"), version)
 	b = le.AppendUint32(b, uint32(len(manifest)))
 	b = le.AppendUint64(b, uint64(len(program)))
 	b = append(b, make([]byte, 8)...)

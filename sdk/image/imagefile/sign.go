@@ -156,7 +156,7 @@ func SignerOf(pub crypto.PublicKey) (image.SignerID, error) {
 
 // message returns the bytes that are signed.
 func (f *File) message() []byte {
-	b := binary.LittleEndian.AppendUint32([]byte(signDomain), formatVersion)
+	b := binary.LittleEndian.AppendUint32([]byte(signDomain), f.version)
 	return append(b, f.Digest[:]...)
 }
 
@@ -169,7 +169,9 @@ func (f *File) Verify() (*image.Image, error) {
 	if err := f.Signature.verify(f.message()); err != nil {
 		return nil, err
 	}
-	return &image.Image{Manifest: f.Manifest, Program: f.Program, Arch: f.Arch, Digest: f.Digest, Signer: f.Signature.Signer()}, nil
+	return &image.Image{
+		Manifest: f.Manifest, Program: f.Program, Encrypted: f.Encrypted, Arch: f.Arch, Digest: f.Digest, Signer: f.Signature.Signer(),
+	}, nil
 }
 
 // Verify parses an image and checks its signature. The result refers to data.

@@ -15,6 +15,7 @@ const (
 	KindCancel Kind = 2 // the call in Slot of generation Gen is no longer wanted
 	KindFree   Kind = 3 // the buffer at Offset of the receiver's arena is given back
 	KindDrain  Kind = 4 // the sender's arena is full: copy answers out of it
+	KindStream Kind = 5 // about the stream Gen: what is in Method, a range at Offset
 )
 
 // InlineArgs is the number of argument bytes that fit an entry.
@@ -55,7 +56,7 @@ type Submission struct {
 	Level         uint8
 	Flags         uint8
 	Timeout       uint32
-	Offset        uint64 // KindArena, KindFree
+	Offset        uint64 // KindArena, KindFree, KindStream
 	Inline        [InlineArgs]byte
 }
 
@@ -186,6 +187,20 @@ func (c *Receiver) Copy(h Head, e *Submission) {
 	} else {
 		e.Offset = c.Offset()
 	}
+}
+
+// Message is a submission that is no call, in private memory.
+type Message struct {
+	Gen, Len uint32
+	Method   uint16
+	Slot     uint8
+	Offset   uint64
+}
+
+// Message reads the next submission, of which h was read, as one that is no
+// call. Like Copy, it is called once.
+func (c *Receiver) Message(h Head) Message {
+	return Message{Gen: h.gen, Len: uint32(h.size), Method: uint16(h.call >> 32), Slot: h.Slot(), Offset: c.Offset()}
 }
 
 // Offset reads the offset of the next submission. Like Copy, it is called once.

@@ -17,6 +17,8 @@ import (
 // The parts of the confinement, as reported.
 const (
 	partProgram     = "sealed program"
+	partInside      = "program decrypted inside"
+	partUnswapped   = "decrypted program out of swap"
 	partUserNS      = "user namespace"
 	partUser        = "unprivileged user"
 	partGroups      = "no supplementary groups"

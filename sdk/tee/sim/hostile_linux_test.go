@@ -35,6 +35,19 @@ func TestBrokenRules(t *testing.T) {
 	}
 }
 
+// TestPrintsNoEscapes: what a debug image prints at its end reaches logs and
+// errors without what drives a terminal.
+func TestPrintsNoEscapes(t *testing.T) {
+	m := teetest.Manifest()
+	m.Debug = true
+	e := launchTest(t, Backend{}, m)
+	e.Control.Try("panic", "a\x1b[2Jb\u202ec") // it does not live to answer
+	e.WaitDone(t)
+	if err := e.Err(); err == nil || strings.ContainsAny(err.Error(), "\x1b\u202e") || !strings.Contains(err.Error(), "a [2Jb c") {
+		t.Errorf("Err: %q", err)
+	}
+}
+
 // TestUnaskedLaneReply: an answer to a lane that nobody opens, or whose opener
 // gave up, is nothing.
 func TestUnaskedLaneReply(t *testing.T) {

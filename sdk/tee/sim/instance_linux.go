@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/secgear/secgear/sdk/internal/control"
 	"github.com/secgear/secgear/sdk/internal/spawn"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/sim/hardware"
@@ -28,7 +29,8 @@ type instance struct {
 	hardware    *hardware.Enclave
 	log         *slog.Logger
 	protections []tee.Protection
-	debug       bool // its output is logged
+	debug       bool   // its output is logged
+	pin         []byte // of a decrypted program, until the end
 
 	out  chan packet   // to the platform socket, unbuffered
 	done chan struct{} // closed once err is final
@@ -53,13 +55,13 @@ type packet struct {
 func newInstance(proc *spawn.Process, l *launch, hw *hardware.Enclave, log *slog.Logger) *instance {
 	i := &instance{
 		proc: proc, platform: l.conns[0], control: l.conns[1], hardware: hw, log: log,
-		debug: l.stderr != nil,
-		out:   make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
+		debug: l.stderr != nil, pin: l.pin,
+		out: make(chan packet), done: make(chan struct{}), lanes: map[uint32]chan<- error{},
 	}
 	said := make(chan struct{})
 	go i.logOutput(l.stderr, said)
 	go i.watch(said)
-	l.conns, l.stderr = [2]*net.UnixConn{}, nil
+	l.conns, l.stderr, l.pin = [2]*net.UnixConn{}, nil, nil
 	return i
 }
 
@@ -68,6 +70,7 @@ func (i *instance) watch(said <-chan struct{}) {
 	<-i.proc.Done()
 	<-said
 	i.platform.Close()
+	unpin(i.pin)
 	i.mu.Lock()
 	i.err = i.cause()
 	i.mu.Unlock()
@@ -111,17 +114,18 @@ func (i *instance) logOutput(r *os.File, said chan<- struct{}) {
 	defer r.Close()
 	lines := bufio.NewReaderSize(r, 4096)
 	for {
-		line, _, err := lines.ReadLine() // longer ones in pieces
+		b, _, err := lines.ReadLine() // longer ones in pieces
 		if err != nil {
 			return
 		}
-		if len(line) == 0 {
+		if len(b) == 0 {
 			continue
 		}
-		i.log.Warn("enclave prints", "line", string(line))
+		line := control.Printable(string(b)) // it goes to terminals
+		i.log.Warn("enclave prints", "line", line)
 		i.mu.Lock()
 		if i.said == "" {
-			i.said = string(line)
+			i.said = line
 		}
 		i.mu.Unlock()
 	}

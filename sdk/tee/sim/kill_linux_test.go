@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/teetest"
 )
@@ -223,6 +224,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	img := teetest.Image(t, teetest.Manifest(), testProgram(t), 1)
 	bad := *img
 	bad.Program = []byte("no program")
+	encrypted := teetest.EncryptedImage(t, teetest.Manifest(), testProgram(t), 1, teetest.ImageKey(t, 1))
 	dir := t.TempDir()
 	round := func() {
 		i, err := Backend{}.Launch(t.Context(), img, teetest.Config(dir))
@@ -247,6 +249,22 @@ func TestNothingStaysBehind(t *testing.T) {
 		if i, err := (Backend{}).Launch(t.Context(), &bad, teetest.Config(dir)); err == nil {
 			i.Close()
 			t.Error("launched what is no program")
+		}
+		cfg := teetest.Config(dir)
+		for seed := range byte(3) { // no key, the right one, a wrong one
+			cfg.ImageKey = func(context.Context) (image.Key, error) {
+				if seed == 0 {
+					return image.Key{}, errors.New("no key")
+				}
+				return teetest.ImageKey(t, seed), nil
+			}
+			i, err := Backend{}.Launch(t.Context(), encrypted, cfg)
+			if (err == nil) != (seed == 1) {
+				t.Errorf("launched with key %d: %v", seed, err)
+			}
+			if err == nil {
+				i.Close()
+			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Millisecond)
 		if i, err := (Backend{}).Launch(ctx, img, teetest.Config(dir)); err == nil {

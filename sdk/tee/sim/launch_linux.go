@@ -40,7 +40,7 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	id := tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest}
 	l := &launch{id: id, cores: cfg.Cores, without: b.without}
 	defer l.close()
-	if err := l.open(img); err != nil {
+	if err := l.open(ctx, img, cfg); err != nil {
 		return nil, err
 	}
 	proc, report, err := l.start(ctx)
@@ -52,7 +52,7 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	if err := i.greet(ctx, id); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
-	i.protections = slices.Concat([]tee.Protection{{Name: partProgram, Active: true}}, report, i.protections)
+	i.protections = slices.Concat([]tee.Protection{{Name: partProgram, Active: true}}, l.decryption, report, i.protections)
 	return i, nil
 }
 
@@ -73,7 +73,10 @@ type launch struct {
 	cores   []int
 	without string // tests: the part of the confinement to leave out
 
-	program  *os.File
+	program    *os.File
+	pin        []byte           // keeps a decrypted program in memory; see encrypted_linux.go
+	decryption []tee.Protection // of an encrypted image
+
 	null     *os.File
 	stderr   *os.File         // the host's end of the enclave's output; nil unless debug
 	output   *os.File         // the enclave's end of it, or null
@@ -82,11 +85,21 @@ type launch struct {
 	conns    [2]*net.UnixConn // platform and control, the host's ends
 }
 
-// open makes everything that the enclave is given.
-func (l *launch) open(img *image.Image) (err error) {
-	if l.program, err = sealedProgram(img.Program, img.Manifest.Debug); err != nil {
+// open makes everything that the enclave is given. The program comes last: if it
+// is encrypted, all else that can fail has gone well before its key is asked for.
+func (l *launch) open(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) error {
+	if err := l.openSockets(img.Manifest.Debug); err != nil {
 		return err
 	}
+	if img.Encrypted != nil {
+		return l.openEncrypted(ctx, img, cfg.ImageKey)
+	}
+	var err error
+	l.program, err = sealedProgram(img.Program, img.Manifest.Debug)
+	return err
+}
+
+func (l *launch) openSockets(debug bool) (err error) {
 	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return err
 	}
@@ -101,7 +114,7 @@ func (l *launch) open(img *image.Image) (err error) {
 			return err
 		}
 	}
-	if l.output = l.null; img.Manifest.Debug {
+	if l.output = l.null; debug {
 		l.stderr, l.output, err = os.Pipe()
 	}
 	return err
@@ -121,6 +134,8 @@ func (l *launch) close() {
 			c.Close()
 		}
 	}
+	unpin(l.pin)
+	l.pin = nil
 }
 
 // start executes the program in the strongest confinement that the kernel

@@ -16,22 +16,27 @@ func sealedProgram(program []byte, readable bool) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a memory file for the program: %w", err)
 	}
-	mode := os.FileMode(0o111)
-	if readable {
-		mode = 0o555
-	}
 	_, err = f.Write(program)
 	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = seal(f, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+		err = finish(f, readable)
 	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("writing the program to a memory file: %w", err)
 	}
 	return f, nil
+}
+
+// finish makes a memory file with a program what sealedProgram returns.
+func finish(f *os.File, readable bool) error {
+	mode := os.FileMode(0o111)
+	if readable {
+		mode = 0o555
+	}
+	if err := f.Chmod(mode); err != nil {
+		return err
+	}
+	return seal(f, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
 }
 
 // laneMemory returns a memory file of size zero bytes. Its size is sealed, so

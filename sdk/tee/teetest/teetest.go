@@ -64,6 +64,8 @@ func (s Suite) Run(t *testing.T) {
 		{"Evidence", Suite.testEvidence},
 		{"Counters", Suite.testCounters},
 		{"SecretMemory", Suite.testSecretMemory},
+		{"Encrypted", Suite.testEncrypted},
+		{"EncryptedRefused", Suite.testEncryptedRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(s, t) })
 	}
@@ -113,7 +115,14 @@ func Image(t testing.TB, m image.Manifest, program []byte, signer byte) *image.I
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = imagefile.Sign(b, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{signer}, ed25519.SeedSize))); err != nil {
+	return signed(t, b, signer)
+}
+
+// signed signs and verifies an image.
+func signed(t testing.TB, b []byte, signer byte) *image.Image {
+	t.Helper()
+	b, err := imagefile.Sign(b, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{signer}, ed25519.SeedSize)))
+	if err != nil {
 		t.Fatal(err)
 	}
 	img, err := imagefile.Verify(b)

@@ -224,6 +224,32 @@ func TestCountersSurviveACrash(t *testing.T) {
 	counterFile(t, dir) // nothing else is left
 }
 
+// TestLinksAreNotFollowed: a link where a replacement is written leads to no
+// other file's loss.
+func TestLinksAreNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := func(name string) {
+		t.Helper()
+		if err := os.Symlink(other, name+".new"); err != nil {
+			t.Skipf("no links here: %v", err)
+		}
+	}
+	link(filepath.Join(dir, "platform-secret"))
+	if _, err := open(t, dir).Enclave(identity()).Increment("a"); err != nil {
+		t.Fatal(err)
+	}
+	link(counterFile(t, dir))
+	v, err := open(t, dir).Enclave(identity()).Increment("a")
+	expect(t, "counter", v, err, 2)
+	if got, err := os.ReadFile(other); err != nil || string(got) != "precious" {
+		t.Errorf("the other file holds %q, %v", got, err)
+	}
+}
+
 func TestCountersAreBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes a thousand files")

@@ -3,6 +3,7 @@ package hardware
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -11,7 +12,12 @@ import (
 // happens, name is either what it was or what it is to be. The caller holds the
 // lock of the file's folder.
 func replaceFile(name string, content []byte) error {
-	temp := name + ".new" // a leftover of a crash is used again
+	temp := name + ".new"
+	// A leftover of a crash, or a link that somebody put there to have another
+	// file written to.
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := writeFile(temp, content); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
@@ -21,9 +27,9 @@ func replaceFile(name string, content []byte) error {
 	return syncDir(filepath.Dir(name))
 }
 
-// writeFile makes name a file with content, and waits until it is on disk.
+// writeFile makes a new file with content, and waits until it is on disk.
 func writeFile(name string, content []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
