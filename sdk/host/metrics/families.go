@@ -58,12 +58,6 @@ var families = []family{
 		p.count(l.with("direction", "read"), s.StreamReadBytes)
 		p.count(l.with("direction", "written"), s.StreamWrittenBytes)
 	}},
-	{"secgear_streams", "gauge", "Streams that are open.", number(func(s *host.Stats) uint64 { return uint64(s.Streams) })},
-	{"secgear_streams_opened_total", "counter", "Streams opened by either side.", number(func(s *host.Stats) uint64 { return s.StreamsOpened })},
-	{"secgear_stream_bytes_total", "counter", "Bytes that the host read from streams, and wrote to them.", func(p *page, s *host.Stats, l labels) {
-		p.count(l.with("direction", "read"), s.StreamReadBytes)
-		p.count(l.with("direction", "written"), s.StreamWrittenBytes)
-	}},
 	{"secgear_slots_in_use", "gauge", "Slots of the lane that calls hold.", number(func(s *host.Stats) uint64 { return uint64(s.SlotsInUse) })},
 	{"secgear_slots", "gauge", "Slots of the lane.", number(func(s *host.Stats) uint64 { return uint64(s.Slots) })},
 	{"secgear_workers", "gauge", "Goroutines on the host that serve the enclave's calls, or may.", number(func(s *host.Stats) uint64 { return uint64(s.Workers) })},
