@@ -71,7 +71,7 @@ allocs, goroutine or threadcreate. The enclave's image must be one for debugging
 	"ps": `The enclaves that processes of yours have loaded, on this machine: calls of all
 processes over half a second; how long those of the process that loaded it took
 (half of them at most P50, 99 of 100 at most P99, estimated from some); failed
-calls; those in flight (BUSY); lanes in use; that process's arena; memory and
+calls; those in flight (BUSY); open streams; lanes in use; that process's arena; memory and
 workers inside. What concerns the inside is the enclave's own word.`,
 
 	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or

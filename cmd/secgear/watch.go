@@ -28,6 +28,7 @@ type sighting struct {
 	CallsPerSecond  float64 `json:"calls_per_second"` // since the last look
 	P50NS           uint64  `json:"p50_ns"`           // of its owner's calls since the last look, if there were any that were timed, else of all
 	P99NS           uint64  `json:"p99_ns"`
+	Streams         int     `json:"streams"` // open, on all lanes, as the enclave says; without its word its owner's only
 	Workers         int     `json:"workers"` // on the host's side
 	WorkersAllowed  int     `json:"workers_allowed"`
 	Lanes           int     `json:"lanes"`
@@ -81,10 +82,10 @@ func newSighting(r host.Running, before host.Stats, seen bool, since time.Durati
 		Name: s.Name, TEE: s.TEE, PID: r.PID, Socket: r.Socket, Digest: s.Digest.String(),
 		UptimeNS: s.UptimeNS, SecurityVersion: s.SecurityVersion, Debug: s.Debug,
 		Workers: s.Workers, WorkersAllowed: s.WorkersAllowed, Lanes: s.Lanes, LanesAllowed: s.LanesAllowed,
-		ArenaNowBytes: s.ArenaNowBytes, ArenaSizeBytes: s.ArenaSizeBytes, MemoryAllowed: s.MemoryAllowedBytes,
+		Streams: s.Streams, ArenaNowBytes: s.ArenaNowBytes, ArenaSizeBytes: s.ArenaSizeBytes, MemoryAllowed: s.MemoryAllowedBytes,
 	}
 	if in := s.Inside; in != nil {
-		v.MemoryBytes, v.Goroutines, v.EnclaveWorkers = in.MemoryBytes, in.Goroutines, in.Workers
+		v.MemoryBytes, v.Goroutines, v.EnclaveWorkers, v.Streams = in.MemoryBytes, in.Goroutines, in.Workers, in.Streams
 	}
 	var earlier uint64
 	for _, m := range calls(s) {
@@ -138,6 +139,7 @@ var columns = []column{
 	{"P99", true, func(s *sighting) string { return brief(s.P99NS) }},
 	{"FAILED", true, func(s *sighting) string { return fmt.Sprint(s.Failed) }},
 	{"BUSY", true, func(s *sighting) string { return fmt.Sprint(s.InFlight) }},
+	{"STREAMS", true, func(s *sighting) string { return fmt.Sprint(s.Streams) }},
 	{"LANES", true, func(s *sighting) string { return fmt.Sprintf("%d/%d", s.Lanes, s.LanesAllowed) }},
 	{"ARENA", true, func(s *sighting) string { return size(uint64(s.ArenaNowBytes)) }},
 	{"MEMORY", true, func(s *sighting) string {

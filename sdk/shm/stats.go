@@ -236,7 +236,7 @@ func (s Stats) Plus(o Stats) Stats {
 // Ended returns the numbers of a lane that has ended: what is now is no more.
 func (s Stats) Ended() Stats {
 	s.SlotsInUse, s.Slots, s.Workers, s.WorkersAsleep, s.WorkersAllowed, s.Queued = 0, 0, 0, 0, 0, 0
-	s.WorkersMost, s.ArenaNowBytes, s.ArenaMostBytes, s.ArenaSizeBytes = 0, 0, 0, 0
+	s.Streams, s.WorkersMost, s.ArenaNowBytes, s.ArenaMostBytes, s.ArenaSizeBytes = 0, 0, 0, 0, 0
 	s.Made, s.Served = slices.Clone(s.Made), slices.Clone(s.Served)
 	for i := range s.Made {
 		s.Made[i].InFlight = 0

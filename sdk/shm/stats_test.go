@@ -317,6 +317,7 @@ func TestStatsJSON(t *testing.T) {
 		`"inline_bytes":0,"arena_bytes":0,"bell_bytes":0,"buffer_bytes":0,` +
 		`"latency":{"sampled_every":0,"count":0,"sum_ns":0,"max_ns":0,"p50_ns":0,"p90_ns":0,"p99_ns":0,"buckets":[{"le_ns":1,"count":2}]}}],` +
 		`"served":[],"spins_paid":0,"spins_failed":0,"turns":0,"parks":0,"sleeps":0,"wakes_sent":0,"wakes_heard":0,"stalls":0,` +
+		`"streams":0,"streams_opened":0,"stream_read_bytes":0,"stream_written_bytes":0,` +
 		`"slots_in_use":0,"slots":0,"workers":0,"workers_asleep":0,"workers_most":0,"workers_allowed":0,"queued":0,` +
 		`"arena_now_bytes":0,"arena_most_bytes":0,"arena_size_bytes":0}`
 	if string(got) != want {
