@@ -86,7 +86,7 @@ enum {
 enum { KIND_INLINE, KIND_ARENA, KIND_CANCEL, KIND_FREE, KIND_DRAIN };
 enum { AWAKE, PARKED, WOKEN };
 enum { IDLE, FLYING, TAKEN, DRAINING, DRAINED, ABANDONED };
-enum { OVER, BEGUN, SENT, ANSWERED };
+enum { OVER, BEGUN, SENDING, SENT, ANSWERED };
 
 enum {
 	SCRATCH = 4096,            /* results up to this need no malloc */
@@ -154,6 +154,7 @@ struct secgear {
 	struct slot slot[SLOTS];
 
 	uint32_t tail, head; /* of the rings; never read back from the lane */
+	uint64_t claims[ENTRIES]; /* position << 8 | slot, or PUBLISHED */
 	uint64_t spin;
 	uint32_t fails;
 	uint64_t copied;
@@ -179,7 +180,12 @@ struct secgear {
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define PEEK(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#ifdef __SANITIZE_THREAD__ /* which does not know fences */
+static uint32_t fence_word;
+#define FENCE() __atomic_fetch_add(&fence_word, 0, __ATOMIC_SEQ_CST)
+#else
 #define FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#endif
 
 static bool cas(uint32_t *p, uint32_t from, uint32_t to)
 {
@@ -260,22 +266,36 @@ static bool attached(secgear *s)
 	return LOAD(&s->page->alive) == 1 && (s->wipes || s->pid == getpid());
 }
 
-static void *quiet_alloc(size_t n)
+/* A copy of a large answer is a head of COPY bytes, its length in them, and the
+ * answer. Where it is noted is set with signals blocked, so that it is not lost. */
+enum { COPY = 16 };
+
+static bool make_copy(secgear *s, size_t len, void **note)
 {
 	sigset_t old;
 	hush(&old);
-	void *p = malloc(n);
+	*note = NULL;
+	if (__atomic_add_fetch(&s->copied, len, __ATOMIC_RELAXED) > s->arena || (*note = malloc(COPY + len)) == NULL)
+		__atomic_sub_fetch(&s->copied, len, __ATOMIC_RELAXED);
+	else
+		memcpy(*note, &len, sizeof len);
 	unhush(&old);
-	return p;
+	return *note != NULL;
 }
 
-static void quiet_free(void *p)
+/* drop_copy frees one; counted says whether it counts in s. */
+static void drop_copy(secgear *s, void **note, bool counted)
 {
 	sigset_t old;
-	if (p == NULL)
+	size_t len;
+	if (*note == NULL)
 		return;
 	hush(&old);
-	free(p);
+	memcpy(&len, *note, sizeof len);
+	if (counted)
+		__atomic_sub_fetch(&s->copied, len, __ATOMIC_RELAXED);
+	free(*note);
+	*note = NULL;
 	unhush(&old);
 }
 
@@ -330,10 +350,33 @@ struct submission {
 	uint64_t off;
 };
 
-/* publish returns the submission's position. */
-static uint32_t publish(secgear *s, const struct submission *m, const unsigned char *args)
+enum { PUBLISHED = 0xff, ASIDE = 0xfe };
+
+/* claim takes the next position for a slot. Who has it is noted, so that a thread
+ * that left by longjmp can fill it when the call is ended. Entries are free by
+ * count; only an enclave that lies about what it has taken lets them run out. */
+static bool claim(secgear *s, uint8_t slot, uint32_t *pos)
 {
-	uint32_t pos = __atomic_fetch_add(&s->tail, 1, __ATOMIC_RELAXED);
+	for (;;) {
+		uint32_t p = LOAD(&s->tail);
+		uint64_t *c = &s->claims[p % ENTRIES], v = LOAD(c);
+		if (v == ((uint64_t)(p - ENTRIES) << 8 | PUBLISHED)) {
+			bool got = __atomic_compare_exchange_n(c, &v, (uint64_t)p << 8 | slot, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			cas(&s->tail, p, p + 1);
+			*pos = p;
+			if (got)
+				return true;
+		} else if (v >> 8 == p) {
+			cas(&s->tail, p, p + 1);
+		} else if (LOAD(&s->tail) == p) {
+			return false;
+		}
+	}
+}
+
+/* fill publishes at a claimed position. To do it twice does no harm. */
+static void fill(secgear *s, uint32_t pos, const struct submission *m, const unsigned char *args)
+{
 	unsigned char *e = s->mem + OFF_SUBMIT_ECALL + (size_t)(pos % ENTRIES) * LINE;
 	uint64_t head[4];
 
@@ -349,8 +392,9 @@ static uint32_t publish(secgear *s, const struct submission *m, const unsigned c
 	if (m->kind == KIND_INLINE && m->len > 0)
 		memcpy(e + 32, args, m->len < HALF - 32 ? m->len : HALF - 32);
 	STORE((uint32_t *)(void *)e, pos / ENTRIES + 1);
-	return pos;
 }
+
+static void filled(secgear *s, uint32_t pos) { STORE(&s->claims[pos % ENTRIES], (uint64_t)pos << 8 | PUBLISHED); }
 
 /* taken_by_enclave is its word. */
 static uint32_t taken_by_enclave(secgear *s) { return PEEK(word(s, OFF_TAKEN_ECALL)); }
@@ -369,7 +413,10 @@ static void flush(secgear *s)
 	while (sent < s->nasides && s->nunread < UNREAD) {
 		const struct aside *a = &s->asides[sent++];
 		struct submission m = {.gen = a->gen, .slot = a->slot, .kind = a->kind, .off = a->off};
-		s->unread[s->nunread++] = publish(s, &m, NULL);
+		if (!claim(s, ASIDE, &s->unread[s->nunread]))
+			break;
+		fill(s, s->unread[s->nunread], &m, NULL);
+		filled(s, s->unread[s->nunread++]);
 	}
 	if (sent > 0) {
 		memmove(s->asides, s->asides + sent, (s->nasides - sent) * sizeof *s->asides);
@@ -491,10 +538,10 @@ static int read_answer(secgear *s, int slot, uint32_t *status, unsigned char *sm
 	} else {
 		unsigned char *to = s->scratch + (size_t)slot * SCRATCH;
 		if (len > SCRATCH) {
-			if (__atomic_add_fetch(&s->copied, len, __ATOMIC_RELAXED) > s->arena || (to = *owned = quiet_alloc(len)) == NULL) {
-				__atomic_sub_fetch(&s->copied, len, __ATOMIC_RELAXED);
+			if (make_copy(s, len, owned))
+				to = (unsigned char *)*owned + COPY;
+			else
 				err = SECGEAR_E_MEMORY;
-			}
 		}
 		if (err == 0) {
 			memcpy(to, s->mem + HEADER + s->arena + off, len);
@@ -504,14 +551,6 @@ static int read_answer(secgear *s, int slot, uint32_t *status, unsigned char *sm
 	}
 	STORE(word(s, OFF_ACK + (size_t)slot * 4), PEEK(&s->slot[slot].gen));
 	return err;
-}
-
-static void drop_copy(secgear *s, void *owned, size_t size)
-{
-	if (owned == NULL)
-		return;
-	__atomic_sub_fetch(&s->copied, size, __ATOMIC_RELAXED);
-	quiet_free(owned);
 }
 
 /* release_slot gives a slot back whose call is over on both sides. */
@@ -1251,6 +1290,8 @@ static void begin_lane(secgear *s)
 	}
 	s->dead = 0;
 	s->tail = s->head = s->fails = 0;
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		s->claims[i] = (uint64_t)(i - ENTRIES) << 8 | PUBLISHED;
 	s->copied = 0;
 	s->lead = s->starved = 0;
 	s->waiting = s->abandoned = 0;
@@ -1520,6 +1561,7 @@ int secgear_begin(secgear *s, secgear_call *c, uint32_t contract, uint16_t metho
 	c->method = method;
 	c->size = size;
 	c->owned = NULL;
+	c->open = 0;
 	c->timeout = s->opt.timeout_us;
 	c->deadline = c->timeout == 0 ? NEVER : now() + c->timeout * US;
 	int slot = take_slot(s);
@@ -1554,6 +1596,16 @@ static int mine(secgear_call *c, int state)
 	return attached(c->s) && c->lane == c->s->lane ? 0 : SECGEAR_E_FORKED;
 }
 
+/* submit fills a call's position. */
+static void submit(secgear *s, const secgear_call *c, uint32_t pos)
+{
+	struct submission m = {
+		.gen = c->gen, .contract = c->contract, .len = (uint32_t)c->size, .timeout = c->timeout, .method = c->method,
+		.slot = (uint8_t)c->slot, .kind = c->chunked ? KIND_ARENA : KIND_INLINE, .off = c->chunk,
+	};
+	fill(s, pos, &m, c->small);
+}
+
 int secgear_send(secgear_call *c)
 {
 	int err = mine(c, BEGUN);
@@ -1562,24 +1614,53 @@ int secgear_send(secgear_call *c)
 	secgear *s = c->s;
 	if ((err = PEEK(&s->dead)) != 0)
 		return err;
-	struct submission m = {
-		.gen = c->gen, .contract = c->contract, .len = (uint32_t)c->size, .method = c->method,
-		.slot = (uint8_t)c->slot, .kind = c->chunked ? KIND_ARENA : KIND_INLINE, .off = c->chunk,
-	};
 	if (c->deadline != NEVER) {
 		uint64_t t = now();
 		if (t >= c->deadline)
 			return SECGEAR_E_TIMEOUT;
-		m.timeout = (uint32_t)((c->deadline - t) / US);
-		if (m.timeout == 0)
-			m.timeout = 1;
+		c->timeout = (uint32_t)((c->deadline - t) / US);
+		if (c->timeout == 0)
+			c->timeout = 1;
 	}
+	uint32_t pos;
 	STORE(&s->slot[c->slot].gen, c->gen);
 	STORE(&s->slot[c->slot].state, FLYING);
-	c->state = SENT;
-	publish(s, &m, c->small);
+	STORE(&c->open, 1);
+	STORE(&c->state, SENDING);
+	if (!claim(s, (uint8_t)c->slot, &pos)) {
+		STORE(&c->state, BEGUN);
+		STORE(&c->open, 0);
+		die(s, SECGEAR_E_PROTOCOL);
+		return SECGEAR_E_PROTOCOL;
+	}
+	submit(s, c, pos);
+	STORE(&c->state, SENT);
+	filled(s, pos);
+	STORE(&c->open, 0);
 	wake_enclave(s);
 	return 0;
+}
+
+/* mend finishes the sending of a call that was left in the middle of it by longjmp,
+ * or makes it one that was not sent. */
+static void mend(secgear_call *c)
+{
+	secgear *s = c->s;
+	c->open = 0;
+	if (mine(c, c->state) != 0)
+		return;
+	for (uint32_t i = 0; i < ENTRIES; i++) {
+		uint64_t v = LOAD(&s->claims[i]);
+		if ((v & 0xff) != (uint64_t)c->slot)
+			continue;
+		submit(s, c, (uint32_t)(v >> 8));
+		c->state = SENT;
+		filled(s, (uint32_t)(v >> 8));
+		wake_enclave(s);
+		return;
+	}
+	if (c->state == SENDING)
+		c->state = BEGUN;
 }
 
 /* give_up leaves a call that was sent to whoever notices its answer. */
@@ -1602,7 +1683,7 @@ static void give_up(secgear_call *c)
 		}
 		if (state == DRAINED && cas(&t->state, DRAINED, TAKEN)) {
 			__atomic_fetch_and(&s->abandoned, ~bit(c->slot), __ATOMIC_SEQ_CST);
-			drop_copy(s, t->owned, t->size);
+			drop_copy(s, &t->owned, true);
 			release_slot(s, c->slot);
 			return;
 		}
@@ -1620,6 +1701,8 @@ int secgear_wait(secgear_call *c, const unsigned char **results, size_t *size)
 	static const unsigned char none[1];
 	*results = none;
 	*size = 0;
+	if (c != NULL && c->state != OVER && c->open)
+		mend(c);
 	int err = mine(c, SENT);
 	if (err != 0)
 		return err;
@@ -1638,17 +1721,19 @@ int secgear_wait(secgear_call *c, const unsigned char **results, size_t *size)
 	while (!cas(&t->state, FLYING, TAKEN))
 		if (LOAD(&t->state) == DRAINED)
 			break;
-	if (t->state == DRAINED) {
+	if (LOAD(&t->state) == DRAINED) {
+		sigset_t old;
+		hush(&old);
 		err = t->err;
 		status = t->status;
 		*results = t->results;
 		*size = t->size;
 		c->owned = t->owned;
 		STORE(&t->state, TAKEN);
+		unhush(&old);
 	} else {
 		err = read_answer(s, c->slot, &status, c->small, results, size, &c->owned);
 	}
-	c->owned_size = *size;
 	c->state = ANSWERED;
 	if (err == 0 && status > INT_MAX)
 		err = SECGEAR_E_PROTOCOL;
@@ -1679,17 +1764,13 @@ void secgear_end(secgear_call *c)
 		return;
 	secgear *s = c->s;
 	bool ours = attached(s) && c->lane == s->lane;
+	if (c->open)
+		mend(c);
 	switch (c->state) {
 	case SENT:
 		give_up(c);
 		break;
 	case ANSWERED:
-		if (ours)
-			drop_copy(s, c->owned, c->owned_size);
-		else
-			quiet_free(c->owned);
-		c->owned = NULL;
-		/* fall through */
 	case BEGUN:
 		c->state = OVER;
 		if (ours)
@@ -1697,6 +1778,7 @@ void secgear_end(secgear_call *c)
 		break;
 	}
 	c->state = OVER;
+	drop_copy(s, &c->owned, ours);
 }
 
 /* ---- buffers ---- */

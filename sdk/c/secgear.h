@@ -74,13 +74,12 @@ typedef struct secgear_call {
 	secgear *s;
 	uint32_t lane, gen, timeout;
 	int16_t slot;
-	uint8_t state, chunked;
+	uint8_t state, chunked, open;
 	uint32_t contract;
 	uint16_t method;
 	size_t size;
 	uint64_t chunk, deadline;
 	void *owned;
-	size_t owned_size;
 	unsigned char small[112];
 } secgear_call;
 

@@ -35,32 +35,36 @@ func (r *Request) AnswerAttached(a Attached, mem, bell *os.File) error {
 // Attach asks the process that serves the socket at path for a lane, and
 // returns it with the connection, which is to stay open as long as the lane is
 // in use. The error may be a [*Refused].
-func Attach(ctx context.Context, path string, ask AttachRequest) (a Attached, lane *tee.Lane, conn *net.UnixConn, err error) {
-	if conn, err = Dial(ctx, path); err != nil {
-		return a, nil, nil, err
+func Attach(ctx context.Context, path string, ask AttachRequest) (Attached, *tee.Lane, *net.UnixConn, error) {
+	conn, err := Dial(ctx, path)
+	if err != nil {
+		return Attached{}, nil, nil, err
 	}
-	defer func() {
-		if err != nil {
-			conn.Close()
-			err = fmt.Errorf("asking %s: %w", path, err)
-		}
-	}()
-	if err = conn.SetDeadline(time.Now().Add(2 * Patience)); err != nil {
-		return a, nil, nil, err
+	a, lane, err := attachWithin(ctx, conn, ask)
+	if err != nil {
+		conn.Close()
+		return Attached{}, nil, nil, fmt.Errorf("asking %s: %w", path, err)
+	}
+	return a, lane, conn, nil
+}
+
+// attachWithin is attach, bounded by ctx and in time.
+func attachWithin(ctx context.Context, conn *net.UnixConn, ask AttachRequest) (Attached, *tee.Lane, error) {
+	if err := conn.SetDeadline(time.Now().Add(2 * Patience)); err != nil {
+		return Attached{}, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	a, lane, err = attach(conn, ask)
+	a, lane, err := attach(conn, ask)
 	if !stop() {
-		if lane != nil {
-			lane.Bell.Close()
-			lane.Release()
-		}
-		return a, nil, nil, context.Cause(ctx)
+		err = context.Cause(ctx)
+	} else if err == nil {
+		err = conn.SetDeadline(time.Time{})
 	}
-	if err != nil {
-		return a, nil, nil, err
+	if err != nil && lane != nil {
+		lane.Bell.Close()
+		lane.Release()
 	}
-	return a, lane, conn, conn.SetDeadline(time.Time{})
+	return a, lane, err
 }
 
 func attach(conn *net.UnixConn, ask AttachRequest) (a Attached, lane *tee.Lane, err error) {

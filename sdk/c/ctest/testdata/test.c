@@ -423,7 +423,7 @@ static void fork_here(int sig)
 	forked = fork();
 }
 
-static void forks(unsigned rounds)
+static void forks(unsigned rounds, bool alone)
 {
 	const unsigned char *results;
 	size_t size;
@@ -435,7 +435,8 @@ static void forks(unsigned rounds)
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
-	pthread_create(&steady, NULL, call_much, NULL);
+	if (!alone)
+		pthread_create(&steady, NULL, call_much, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
 	for (unsigned i = 0; i < rounds; i++) {
 		secgear_call c;
@@ -474,7 +475,8 @@ static void forks(unsigned rounds)
 		wait_ok(forked);
 	}
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
-	pthread_join(steady, NULL);
+	if (!alone)
+		pthread_join(steady, NULL);
 	all_free(parents);
 	secgear_detach(parents);
 }
@@ -553,7 +555,9 @@ int main(int argc, char **argv)
 	else if (strcmp(argv[1], "prefork") == 0)
 		prefork(n);
 	else if (strcmp(argv[1], "forks") == 0)
-		forks(n);
+		forks(n, false);
+	else if (strcmp(argv[1], "forks-alone") == 0)
+		forks(n, true);
 	else if (strcmp(argv[1], "dies") == 0)
 		dies();
 	else if (strcmp(argv[1], "hostile") == 0)
