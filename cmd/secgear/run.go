@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -31,6 +32,7 @@ type project struct{ enclave, host string }
 
 func runRun(i *invocation) error {
 	tee := i.flags.String("tee", "", "run the enclave in the `TEE` of this name, or in the strongest there is: auto")
+	arch := i.flags.String("arch", runtime.GOARCH, "build the enclave for `architecture` amd64, arm64 or riscv64")
 	hostDir := i.flags.String("host", "", "the host program is the package in `dir` (default: host, beside the enclave)")
 	var hostArgs []string
 	if n := slices.Index(i.args, "--"); n >= 0 {
@@ -48,7 +50,7 @@ func runRun(i *invocation) error {
 	if err != nil {
 		return fmt.Errorf("making a temporary directory: %w", err)
 	}
-	status, err := i.runProject(p, dir, *tee, hostArgs)
+	status, err := i.runProject(p, dir, *arch, *tee, hostArgs)
 	if left := os.RemoveAll(dir); err == nil && left != nil {
 		err = fmt.Errorf("cleaning up: %w", left)
 	}
@@ -89,12 +91,12 @@ func exists(name string) bool {
 
 // runProject builds both programs in the directory temp, runs the host and
 // returns its exit status.
-func (i *invocation) runProject(p project, temp, tee string, args []string) (int, error) {
+func (i *invocation) runProject(p project, temp, arch, tee string, args []string) (int, error) {
 	key, err := signingKey("dev")
 	if err != nil {
 		return 0, err
 	}
-	img, err := i.buildInto(temp, p.enclave, key)
+	img, err := i.buildInto(temp, build.Options{Dir: p.enclave, Arch: arch}, key)
 	if err != nil {
 		return 0, err
 	}
@@ -112,8 +114,8 @@ func (i *invocation) runProject(p project, temp, tee string, args []string) (int
 }
 
 // buildInto builds the enclave, signs it and returns the image's name.
-func (i *invocation) buildInto(temp, dir string, key crypto.Signer) (string, error) {
-	data, err := i.buildImage(build.Options{Dir: dir}, key)
+func (i *invocation) buildInto(temp string, o build.Options, key crypto.Signer) (string, error) {
+	data, err := i.buildImage(o, key)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (b Backend) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 }
 
 func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (*instance, error) {
-	if err := b.checkArch(img.Arch); err != nil {
+	if err := checkArch(img.Arch); err != nil {
 		return nil, err
 	}
 	machine, err := hardware.Open(cfg.StateDir)
@@ -38,7 +39,7 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 		return nil, err
 	}
 	id := tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest}
-	l := &launch{id: id, cores: cfg.Cores, without: b.without}
+	l := &launch{id: id, cores: cfg.Cores, backend: b}
 	defer l.close()
 	if err := l.open(img); err != nil {
 		return nil, err
@@ -56,12 +57,13 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	return i, nil
 }
 
-// checkArch refuses programs for another machine than this one.
-func (Backend) checkArch(arch string) error {
+// checkArch refuses programs for machines that this one neither is nor can be
+// made to look like.
+func checkArch(arch string) error {
 	if auditArch == 0 {
 		return fmt.Errorf("there is no system call filter for %s: %w", runtime.GOARCH, errors.ErrUnsupported)
 	}
-	if arch != "" && arch != runtime.GOARCH {
+	if foreign(arch) && emulators[arch] == "" {
 		return fmt.Errorf("the program is for %s, this machine is %s: %w", arch, runtime.GOARCH, errors.ErrUnsupported)
 	}
 	return nil
@@ -71,9 +73,11 @@ func (Backend) checkArch(arch string) error {
 type launch struct {
 	id      tee.Identity
 	cores   []int
-	without string // tests: the part of the confinement to leave out
+	backend Backend
 
 	program  *os.File
+	emulator *os.File // of the program, in its place executed; nil if it is this machine's
+	guest    *guest   // what the emulator runs, or nil
 	null     *os.File
 	stderr   *os.File         // the host's end of the enclave's output; nil unless debug
 	output   *os.File         // the enclave's end of it, or null
@@ -84,8 +88,14 @@ type launch struct {
 
 // open makes everything that the enclave is given.
 func (l *launch) open(img *image.Image) (err error) {
-	if l.program, err = sealedProgram(img.Program, img.Manifest.Debug); err != nil {
+	if l.program, err = sealedProgram(bytes.NewReader(img.Program), img.Manifest.Debug); err != nil {
 		return err
+	}
+	if foreign(img.Arch) {
+		if l.emulator, err = l.backend.sealedEmulator(img.Arch, img.Manifest.Debug); err != nil {
+			return err
+		}
+		l.guest = &guest{arch: img.Arch, fd: int(l.program.Fd()), size: len(img.Program)}
 	}
 	if l.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 		return err
@@ -110,7 +120,7 @@ func (l *launch) open(img *image.Image) (err error) {
 // close releases what the instance has not taken over. It may be called again.
 func (l *launch) close() {
 	for _, f := range []*os.File{
-		l.program, l.null, l.stderr, l.output, l.platform[0], l.platform[1], l.control[0], l.control[1],
+		l.program, l.emulator, l.null, l.stderr, l.output, l.platform[0], l.platform[1], l.control[0], l.control[1],
 	} {
 		if f != nil {
 			f.Close() // again for some, and of no consequence
@@ -130,8 +140,12 @@ func (l *launch) start(ctx context.Context) (*spawn.Process, []tee.Protection, e
 		int(l.null.Fd()), int(l.output.Fd()), int(l.output.Fd()),
 		wire.PlatformFD: int(l.platform[1].Fd()), wire.ControlFD: int(l.control[1].Fd()),
 	}
+	exe := executable{program: int(l.program.Fd())}
+	if l.guest != nil {
+		exe = executable{int(l.emulator.Fd()), l.guest}
+	}
 	return startConfined(ctx, func(ns namespaceSet) (*confinement, error) {
-		return plan(l.id.Manifest, ns, l.cores, files, int(l.program.Fd()), l.without)
+		return plan(l.id.Manifest, ns, l.cores, files, exe, l.backend.without)
 	})
 }
 
@@ -163,7 +177,7 @@ func startIn(ctx context.Context, ns namespaceSet, plan func(namespaceSet) (*con
 	}
 	defer c.Close()
 	prog := spawn.Program{
-		Args:       []string{c.manifest.Name},
+		Args:       c.args(),
 		Env:        []string{wire.Env, fmt.Sprintf("GOMEMLIMIT=%d", c.manifest.Memory)},
 		Namespaces: ns.flags,
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -79,19 +80,26 @@ var built struct {
 // without paths.
 func Build(t testing.TB, dir string) []byte {
 	t.Helper()
+	return BuildFor(t, dir, runtime.GOARCH)
+}
+
+// BuildFor is [Build] for the architecture arch, a GOARCH.
+func BuildFor(t testing.TB, dir, arch string) []byte {
+	t.Helper()
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	built.Lock()
 	defer built.Unlock()
-	if p := built.programs[abs]; p != nil {
+	key := arch + " " + abs
+	if p := built.programs[key]; p != nil {
 		return p
 	}
 	out := filepath.Join(t.TempDir(), "enclave")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, ".")
 	cmd.Dir = abs
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the test enclave in %s: %v\n%s", abs, err, msg)
 	}
@@ -102,7 +110,7 @@ func Build(t testing.TB, dir string) []byte {
 	if built.programs == nil {
 		built.programs = map[string][]byte{}
 	}
-	built.programs[abs] = p
+	built.programs[key] = p
 	return p
 }
 
