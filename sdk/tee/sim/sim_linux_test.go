@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/sim/evidence"
 	"github.com/secgear/secgear/sdk/tee/teetest"
 )
 
@@ -112,7 +114,15 @@ func TestConformance(t *testing.T) {
 		if os.Getenv(asOtherUser) != "" && arch != runtime.GOARCH {
 			t.Skip("ran as the user who began the tests")
 		}
-		teetest.Suite{Backend: Backend{}, Program: testProgramFor(t, arch)}.Run(t)
+		s := teetest.Suite{
+			Backend: Backend{}, Program: testProgramFor(t, arch), EvidencePrefix: evidence.Magic,
+			Kill:  func(i tee.Instance) error { return unix.Kill(i.(*instance).proc.Pid, unix.SIGKILL) },
+			Short: arch != runtime.GOARCH && os.Getenv("SECGEAR_TEST_TEES") != "all",
+		}
+		if os.Getenv(asOtherUser) == "" { // who can't build
+			s.Callee = teetest.BuildCallee(t, arch)
+		}
+		s.Run(t)
 	})
 }
 
