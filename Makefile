@@ -1,7 +1,7 @@
 # Every target explains itself with `make help`.
 
 # What targets take from the command line; it reaches the shell as it is.
-export FILE TEE FUZZTIME
+export FILE TEE FUZZTIME JSON
 
 # The state of the version control system must not end up in what is built.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -29,9 +29,14 @@ build: ## Builds the command bin/secgear.
 
 test: ## Runs all tests and checks: formatting, vet, staticcheck, cross-builds, race detector, leftovers.
 	@scripts/setup cgo
+	@scripts/setup tees || echo 'test: goes on without it; what needs it is skipped, and says so'
 	@scripts/lint
 	@scripts/cross
 	@scripts/leftovers scripts/test
+
+test-tees: ## Runs the conformance suite for each TEE and architecture and prints a table (JSON=1: JSON lines).
+	@scripts/setup tees
+	@scripts/test-tees
 
 lint: ## Checks formatting, go vet and staticcheck.
 	@scripts/setup
@@ -66,4 +71,4 @@ clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run file build test lint fmt generate linked bench-calls fuzz fuzz-short clean
+.PHONY: help run file build test test-tees lint fmt generate linked bench-calls fuzz fuzz-short clean

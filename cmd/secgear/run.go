@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ type project struct{ enclave, host string }
 func runRun(i *invocation) error {
 	tee := i.flags.String("tee", "", "run the enclave in the `TEE` of this name, or in the strongest there is: auto")
 	keyFile := i.flags.String("image-key", "", "encrypt the enclave with the image key in `file`, and have the host load it with that")
+	arch := i.flags.String("arch", runtime.GOARCH, "build the enclave for `architecture` amd64, arm64 or riscv64")
 	hostDir := i.flags.String("host", "", "the host program is the package in `dir` (default: host, beside the enclave)")
 	var hostArgs []string
 	if n := slices.Index(i.args, "--"); n >= 0 {
@@ -51,7 +53,7 @@ func runRun(i *invocation) error {
 	if err != nil {
 		return fmt.Errorf("making a temporary directory: %w", err)
 	}
-	status, err := i.runProject(p, dir, *tee, *keyFile, hostArgs)
+	status, err := i.runProject(p, dir, *arch, *tee, *keyFile, hostArgs)
 	if left := os.RemoveAll(dir); err == nil && left != nil {
 		err = fmt.Errorf("cleaning up: %w", left)
 	}
@@ -92,7 +94,7 @@ func exists(name string) bool {
 
 // runProject builds both programs in the directory temp, runs the host and
 // returns its exit status.
-func (i *invocation) runProject(p project, temp, tee, keyFile string, args []string) (int, error) {
+func (i *invocation) runProject(p project, temp, arch, tee, keyFile string, args []string) (int, error) {
 	key, err := signingKey("dev")
 	if err != nil {
 		return 0, err
@@ -107,7 +109,7 @@ func (i *invocation) runProject(p project, temp, tee, keyFile string, args []str
 			return 0, fmt.Errorf("naming the image key: %w", err)
 		}
 	}
-	img, err := i.buildInto(temp, build.Options{Dir: p.enclave, Key: imageKey}, key)
+	img, err := i.buildInto(temp, build.Options{Dir: p.enclave, Arch: arch, Key: imageKey}, key)
 	if err != nil {
 		return 0, err
 	}

@@ -42,14 +42,15 @@ func (e *UnavailableError) Error() string {
 }
 
 // choose returns the backend of a name, or for auto the first available one,
-// and logs the choice. Its errors match [*UnavailableError].
-func choose(backends []tee.Backend, name string, log *slog.Logger) (tee.Backend, error) {
+// for a program of arch, and logs the choice. Its errors match
+// [*UnavailableError].
+func choose(backends []tee.Backend, name, arch string, log *slog.Logger) (tee.Backend, error) {
 	var faults []error
 	for _, b := range backends {
 		if name != auto && name != b.Name() {
 			continue
 		}
-		status := b.Probe()
+		status := tee.ProbeFor(b, arch)
 		if status.Available {
 			logChoice(log, b.Name(), name == auto, status.Missing)
 			return b, nil

@@ -70,7 +70,7 @@ func load(ctx context.Context, img *image.Image, o Options) (*Enclave, error) {
 	if err := seen.check(img); err != nil {
 		return nil, err
 	}
-	backend, err := choose(o.Backends, o.TEE, o.Log)
+	backend, err := choose(o.Backends, o.TEE, img.Arch, o.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -64,6 +65,64 @@ func TestOptionsFaultsAreAllListed(t *testing.T) {
 	}
 	if f.launched != 0 {
 		t.Error("launched all the same")
+	}
+}
+
+// archTEE is a fakeTEE that runs other architectures, too.
+type archTEE struct {
+	*fakeTEE
+	status tee.Status
+	asked  string
+}
+
+func (a *archTEE) ProbeArch(arch string) tee.Status { a.asked = arch; return a.status }
+
+// TestForeignArchitecture: auto takes the first TEE that runs the image's
+// architecture, and what is missing for it is named.
+func TestForeignArchitecture(t *testing.T) {
+	foreign := testImage(1)
+	foreign.Arch = "arm64"
+	if runtime.GOARCH == foreign.Arch {
+		foreign.Arch = "amd64"
+	}
+	native := testImage(1)
+	native.Arch = runtime.GOARCH
+	missing := tee.Missing{What: "emulator", Why: "not there", Fix: "install it"}
+	for name, tt := range map[string]struct {
+		img  *image.Image
+		able tee.Status
+		want string // TEE
+		err  string // part of the error
+	}{
+		"native":      {native, tee.Status{}, "plain", ""},
+		"foreign":     {foreign, tee.Status{Available: true}, "able", ""},
+		"no emulator": {foreign, tee.Status{Missing: []tee.Missing{missing}}, "", "TEE able is not available here: emulator: not there (to fix it: install it)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain, able := &fakeTEE{name: "plain"}, &archTEE{fakeTEE: &fakeTEE{name: "able"}, status: tt.able}
+			o := testOptions(t, plain)
+			testOptions(t, able.fakeTEE)
+			o.Backends = append(o.Backends, able)
+			e, err := LoadImage(t.Context(), tt.img, o)
+			if tt.err != "" {
+				var u *UnavailableError
+				if !errors.As(err, &u) || !strings.Contains(err.Error(), tt.err) ||
+					!strings.Contains(err.Error(), "TEE plain is not available here: "+foreign.Arch+" processor") {
+					t.Errorf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			if e.TEE() != tt.want {
+				t.Errorf("TEE %s, want %s", e.TEE(), tt.want)
+			}
+			if asked := able.asked; asked != "" && asked != foreign.Arch || (asked == "") != (tt.img == native) {
+				t.Errorf("asked for %q", asked)
+			}
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 
 	"github.com/secgear/secgear/sdk/image"
 )
@@ -47,6 +48,29 @@ type Backend interface {
 	// inside that can; where not, Protections says so. What a backend can't
 	// decrypt at all it refuses with [errors.ErrUnsupported].
 	Launch(ctx context.Context, img *image.Image, cfg LaunchConfig) (Instance, error)
+}
+
+// Architectures is the power of a Backend to run programs of other
+// architectures than this machine's.
+type Architectures interface {
+	// ProbeArch is Probe for programs of arch, a GOARCH.
+	ProbeArch(arch string) Status
+}
+
+// ProbeFor asks b whether it can run programs of arch here, a GOARCH or "" for
+// this machine's.
+func ProbeFor(b Backend, arch string) Status {
+	if arch == "" || arch == runtime.GOARCH {
+		return b.Probe()
+	}
+	if a, ok := b.(Architectures); ok {
+		return a.ProbeArch(arch)
+	}
+	return Status{Missing: []Missing{{
+		What: arch + " processor",
+		Why:  "this machine is " + runtime.GOARCH,
+		Fix:  "build the image with --arch " + runtime.GOARCH,
+	}}}
 }
 
 // Status is what a backend finds on this machine.

@@ -46,9 +46,9 @@ type Plan struct {
 	execAs int // descriptor of the executable in the process
 }
 
-// lowest is where the descriptors of a plan begin, so that none is overwritten
+// Lowest is where the descriptors of a plan begin, so that none is overwritten
 // while the program's own are put in place.
-const lowest = 64
+const Lowest = 64
 
 // New returns a plan that has the process wait for its parent, and die with it.
 // Close releases it.
@@ -137,7 +137,7 @@ func (p *Plan) Now(trap uintptr, args [6]uintptr) (uintptr, error) {
 // File returns another descriptor for what fd is, for use in calls; the plan
 // closes it, and the program does not get it.
 func (p *Plan) File(fd int) (int, error) {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, lowest)
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, Lowest)
 	if err != nil {
 		return -1, fmt.Errorf("duplicating a descriptor: %w", err)
 	}

@@ -32,6 +32,8 @@ const (
 	partBounding    = "no capabilities by execution"
 	partPrivs       = "no new privileges"
 	partWX          = "no writable memory made executable"
+	partNative      = "native processor"
+	partOpen        = "no opening of files"
 	partLandlock    = "Landlock"
 	partSeccomp     = "seccomp"
 	partDump        = "no debugging"
@@ -44,6 +46,9 @@ type confinement struct {
 	manifest   image.Manifest
 	namespaces uintptr // CLONE_NEW… flags
 	ids        idMap
+	guest      *guest // what an emulator runs, or nil
+	guestFD    int    // of the guest's program
+	scratch    int    // a descriptor that is free while the calls are made
 	execAs     int
 	report     []tee.Protection
 }
@@ -51,15 +56,21 @@ type confinement struct {
 // noProgram stands for the descriptor of a program in a plan that has none.
 const noProgram = -1
 
+// executable is what a confined process executes.
+type executable struct {
+	program int    // descriptor, or noProgram
+	guest   *guest // what the program, being an emulator, runs; else nil
+}
+
 // plan lays out the confinement of an enclave with the given descriptors 0, 1,
 // 2 and so on. without names a part to leave out.
-func plan(m image.Manifest, ns namespaceSet, cores []int, files []int, program int, without string) (*confinement, error) {
+func plan(m image.Manifest, ns namespaceSet, cores []int, files []int, exe executable, without string) (*confinement, error) {
 	p, err := spawn.New()
 	if err != nil {
 		return nil, err
 	}
-	c := &confinement{Plan: p, manifest: m, namespaces: ns.flags, ids: chooseIDs(ns.flags)}
-	if err := c.addParts(ns, cores, files, program, without); err != nil {
+	c := &confinement{Plan: p, manifest: m, namespaces: ns.flags, ids: chooseIDs(ns.flags), guest: exe.guest}
+	if err := c.addParts(ns, cores, files, exe.program, without); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -73,6 +84,11 @@ func (c *confinement) addParts(ns namespaceSet, cores, files []int, program int,
 		return err
 	}
 	c.active(partDescriptors)
+	if c.guest != nil {
+		if err := c.addEmulation(len(files)); err != nil {
+			return err
+		}
+	}
 	if program != noProgram {
 		c.execAs = openFiles(c.manifest)
 		if err := c.Executable(program, c.execAs); err != nil {
@@ -106,6 +122,14 @@ func (c *confinement) addParts(ns namespaceSet, cores, files []int, program int,
 		}
 	}
 	return nil
+}
+
+// args are the process's arguments.
+func (c *confinement) args() []string {
+	if c.guest != nil {
+		return c.guest.args(c.manifest.Name)
+	}
+	return []string{c.manifest.Name}
 }
 
 // active notes a part that is in force unless one of its calls fails.
@@ -181,13 +205,20 @@ func (c *confinement) addRoot(name string) error {
 		return nil
 	}
 	slash, dot, proc, tmpfs := c.String("/"), c.String("."), c.String("/proc"), c.String("tmpfs")
+	flags, size := uintptr(unix.MS_RDONLY|rootFlags), "size=4k,nr_inodes=1,mode=0"
+	if c.guest != nil {
+		flags, size = rootFlags, c.guest.rootSize()
+	}
 	c.Add(
 		spawn.Call{Part: name, Trap: unix.SYS_MOUNT, Args: [6]uintptr{0, slash, 0, unix.MS_REC | unix.MS_PRIVATE}},
 		// Any folder will do to mount the new root on.
-		spawn.Call{Part: name, Trap: unix.SYS_MOUNT, Args: [6]uintptr{
-			tmpfs, proc, tmpfs, unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, c.String("size=4k,nr_inodes=1,mode=0"),
-		}},
+		spawn.Call{Part: name, Trap: unix.SYS_MOUNT, Args: [6]uintptr{tmpfs, proc, tmpfs, flags, c.String(size)}},
 		spawn.Call{Part: name, Trap: unix.SYS_CHDIR, Args: [6]uintptr{proc}},
+	)
+	if c.guest != nil {
+		c.addGuest(name)
+	}
+	c.Add(
 		spawn.Call{Part: name, Trap: unix.SYS_PIVOT_ROOT, Args: [6]uintptr{dot, dot}},
 		spawn.Call{Part: name, Trap: unix.SYS_UMOUNT2, Args: [6]uintptr{dot, unix.MNT_DETACH}},
 		spawn.Call{Part: name, Trap: unix.SYS_CHDIR, Args: [6]uintptr{slash}},
@@ -195,6 +226,9 @@ func (c *confinement) addRoot(name string) error {
 	c.active(name)
 	return nil
 }
+
+// rootFlags are those of the root's mount, besides that it is read-only.
+const rootFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 // addHostName hides the machine's name.
 func (c *confinement) addHostName(name string) error {
@@ -243,6 +277,10 @@ func (c *confinement) addNoNewPrivs(name string) error {
 // addWriteXorExecute rules out making code at run time. The filter does so too,
 // system call by system call.
 func (c *confinement) addWriteXorExecute(name string) error {
+	if c.guest != nil {
+		c.missing(name, errors.New("the emulator makes code of the program's at run time"))
+		return nil
+	}
 	c.Add(prctl(name, false, unix.PR_SET_MDWE, unix.PR_MDWE_REFUSE_EXEC_GAIN))
 	c.active(name)
 	return nil
@@ -250,7 +288,10 @@ func (c *confinement) addWriteXorExecute(name string) error {
 
 // addSeccomp adds the filter of filter_linux.go. It comes last.
 func (c *confinement) addSeccomp(name string) error {
-	code := filter(c.execAs)
+	code := filter(always, sometimes(c.execAs))
+	if c.guest != nil {
+		code = filter(alwaysEmulated, sometimesEmulated(c.execAs))
+	}
 	fprog := make([]byte, 16) // struct sock_fprog
 	binary.NativeEndian.PutUint16(fprog, uint16(len(code)/8))
 	binary.NativeEndian.PutUint64(fprog[8:], uint64(c.Bytes(code)))

@@ -231,7 +231,7 @@ func TestEncryptedIsNowhereElse(t *testing.T) {
 // plaintextInMemory launches the image in descriptor 3 and returns the names of
 // this process's mappings that have the pattern, each once.
 func plaintextInMemory() string {
-	ciphertext, err := inheritedProgram()
+	ciphertext, err := inheritedPrograms[0]()
 	fail := func(err error) {
 		if err != nil {
 			panic(err)

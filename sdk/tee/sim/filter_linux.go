@@ -91,8 +91,9 @@ const (
 	offArgs   = 16 // 8 bytes each, the low half first
 )
 
-// filter returns the program as the kernel takes it.
-func filter(execAs int) []byte {
+// filter returns the program, as the kernel takes it, that allows some system
+// calls always and others if all tests of one list hold.
+func filter(always []uintptr, conditional map[uintptr][][]test) []byte {
 	const (
 		load  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 		equal = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -115,7 +116,6 @@ func filter(execAs int) []byte {
 	add(equal, 0, 1, unix.SYS_CLONE3)
 	add(ret, 0, 0, unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS))
 
-	conditional := sometimes(execAs)
 	for _, nr := range sortedKeys(conditional) {
 		size := 1
 		for _, list := range conditional[nr] {

@@ -6,3 +6,5 @@ package sim
 const auditArch = 0
 
 var alwaysHere []uintptr
+
+const sysFstatat = 0

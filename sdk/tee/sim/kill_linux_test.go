@@ -72,7 +72,7 @@ func TestKillDuringOpenLane(t *testing.T) {
 // beHost is what the test program does as a host of its own: it launches
 // enclaves, and waits to be killed.
 func beHost(how string) {
-	program, err := inheritedProgram()
+	program, err := inheritedPrograms[0]()
 	if err != nil {
 		panic(err)
 	}

@@ -64,6 +64,9 @@ func (c *confinement) addLandlock(name string) error {
 	if err != nil {
 		return err
 	}
+	if c.guest != nil {
+		c.addGuestRule(name, ruleset)
+	}
 	c.Add(spawn.Call{Part: name, Trap: unix.SYS_LANDLOCK_RESTRICT_SELF, Args: [6]uintptr{uintptr(ruleset)}})
 	c.active(name)
 	return nil

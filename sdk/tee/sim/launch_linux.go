@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func (b Backend) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 }
 
 func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (*instance, error) {
-	if err := b.checkArch(img.Arch); err != nil {
+	if err := checkArch(img.Arch); err != nil {
 		return nil, err
 	}
 	machine, err := hardware.Open(cfg.StateDir)
@@ -38,7 +39,7 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 		return nil, err
 	}
 	id := tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest}
-	l := &launch{id: id, cores: cfg.Cores, without: b.without}
+	l := &launch{id: id, cores: cfg.Cores, backend: b}
 	defer l.close()
 	if err := l.open(ctx, img, cfg); err != nil {
 		return nil, err
@@ -56,12 +57,13 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	return i, nil
 }
 
-// checkArch refuses programs for another machine than this one.
-func (Backend) checkArch(arch string) error {
+// checkArch refuses programs for machines that this one neither is nor can be
+// made to look like.
+func checkArch(arch string) error {
 	if auditArch == 0 {
 		return fmt.Errorf("there is no system call filter for %s: %w", runtime.GOARCH, errors.ErrUnsupported)
 	}
-	if arch != "" && arch != runtime.GOARCH {
+	if foreign(arch) && emulators[arch] == "" {
 		return fmt.Errorf("the program is for %s, this machine is %s: %w", arch, runtime.GOARCH, errors.ErrUnsupported)
 	}
 	return nil
@@ -71,9 +73,11 @@ func (Backend) checkArch(arch string) error {
 type launch struct {
 	id      tee.Identity
 	cores   []int
-	without string // tests: the part of the confinement to leave out
+	backend Backend
 
 	program    *os.File
+	emulator   *os.File         // of the program, in its place executed; nil if it is this machine's
+	guest      *guest           // what the emulator runs, or nil
 	pin        []byte           // keeps a decrypted program in memory; see encrypted_linux.go
 	decryption []tee.Protection // of an encrypted image
 
@@ -91,11 +95,30 @@ func (l *launch) open(ctx context.Context, img *image.Image, cfg tee.LaunchConfi
 	if err := l.openSockets(img.Manifest.Debug); err != nil {
 		return err
 	}
+	if foreign(img.Arch) {
+		var err error
+		if l.emulator, err = l.backend.sealedEmulator(img.Arch, img.Manifest.Debug); err != nil {
+			return err
+		}
+	}
+	if err := l.openProgram(ctx, img, cfg); err != nil {
+		return err
+	}
+	if l.emulator != nil {
+		info, err := l.program.Stat()
+		if err != nil {
+			return err
+		}
+		l.guest = &guest{arch: img.Arch, fd: int(l.program.Fd()), size: int(info.Size())}
+	}
+	return nil
+}
+
+func (l *launch) openProgram(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (err error) {
 	if img.Encrypted != nil {
 		return l.openEncrypted(ctx, img, cfg.ImageKey)
 	}
-	var err error
-	l.program, err = sealedProgram(img.Program, img.Manifest.Debug)
+	l.program, err = sealedProgram(bytes.NewReader(img.Program), img.Manifest.Debug)
 	return err
 }
 
@@ -123,7 +146,7 @@ func (l *launch) openSockets(debug bool) (err error) {
 // close releases what the instance has not taken over. It may be called again.
 func (l *launch) close() {
 	for _, f := range []*os.File{
-		l.program, l.null, l.stderr, l.output, l.platform[0], l.platform[1], l.control[0], l.control[1],
+		l.program, l.emulator, l.null, l.stderr, l.output, l.platform[0], l.platform[1], l.control[0], l.control[1],
 	} {
 		if f != nil {
 			f.Close() // again for some, and of no consequence
@@ -145,8 +168,12 @@ func (l *launch) start(ctx context.Context) (*spawn.Process, []tee.Protection, e
 		int(l.null.Fd()), int(l.output.Fd()), int(l.output.Fd()),
 		wire.PlatformFD: int(l.platform[1].Fd()), wire.ControlFD: int(l.control[1].Fd()),
 	}
+	exe := executable{program: int(l.program.Fd())}
+	if l.guest != nil {
+		exe = executable{int(l.emulator.Fd()), l.guest}
+	}
 	return startConfined(ctx, func(ns namespaceSet) (*confinement, error) {
-		return plan(l.id.Manifest, ns, l.cores, files, int(l.program.Fd()), l.without)
+		return plan(l.id.Manifest, ns, l.cores, files, exe, l.backend.without)
 	})
 }
 
@@ -178,7 +205,7 @@ func startIn(ctx context.Context, ns namespaceSet, plan func(namespaceSet) (*con
 	}
 	defer c.Close()
 	prog := spawn.Program{
-		Args:       []string{c.manifest.Name},
+		Args:       c.args(),
 		Env:        []string{wire.Env, fmt.Sprintf("GOMEMLIMIT=%d", c.manifest.Memory)},
 		Namespaces: ns.flags,
 	}

@@ -60,6 +60,9 @@ func openFiles(m image.Manifest) int {
 // addLimits sets the limits, or those of the launching user where lower.
 func (c *confinement) addLimits(name string) error {
 	for _, l := range limits(c.manifest) {
+		if c.guest != nil && (l.resource == unix.RLIMIT_DATA || l.resource == unix.RLIMIT_AS) {
+			l.value = add(l.value, emulatorMemory)
+		}
 		var own unix.Rlimit
 		if err := unix.Getrlimit(l.resource, &own); err != nil {
 			return fmt.Errorf("reading limit %d: %w", l.resource, err)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,12 @@ import (
 // more, and that the enclave can execute. Unless it is readable, the process
 // that executes it can't be debugged, and leaves no core dump, from its first
 // instruction on.
-func sealedProgram(program []byte, readable bool) (*os.File, error) {
+func sealedProgram(program io.Reader, readable bool) (*os.File, error) {
 	f, err := memfd("secgear-program", unix.MFD_EXEC)
 	if err != nil {
 		return nil, fmt.Errorf("making a memory file for the program: %w", err)
 	}
-	_, err = f.Write(program)
+	_, err = io.Copy(f, program)
 	if err == nil {
 		err = finish(f, readable)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,24 +21,33 @@ const probeTime = 5 * time.Second
 
 // Probe implements [tee.Backend]. It confines a process as Launch does, which
 // then ends instead of executing a program: what the answer says was tried.
-func (b Backend) Probe() tee.Status {
-	report, err := b.probe()
+func (b Backend) Probe() tee.Status { return b.ProbeArch(runtime.GOARCH) }
+
+// ProbeArch implements [tee.Architectures]. For another architecture than this
+// machine's it looks for the emulator, too, but does not run it.
+func (b Backend) ProbeArch(arch string) tee.Status {
+	if err := checkArch(arch); err != nil {
+		return tee.Status{Missing: []tee.Missing{{What: arch + " processor", Why: err.Error(), Fix: fixForeign(runtime.GOARCH)}}}
+	}
+	if foreign(arch) {
+		if err := b.probeEmulator(arch); err != nil {
+			return tee.Status{Missing: []tee.Missing{{What: "emulator for " + arch, Why: err.Error(), Fix: fixEmulator}}}
+		}
+	}
+	report, err := b.probe(arch)
 	if err != nil {
 		return tee.Status{Missing: []tee.Missing{{What: "the simulation", Why: err.Error()}}}
 	}
 	status := tee.Status{Available: true}
 	for _, p := range report {
 		if !p.Active {
-			status.Missing = append(status.Missing, tee.Missing{What: p.Name, Why: p.Reason, Fix: fix(p.Name)})
+			status.Missing = append(status.Missing, tee.Missing{What: p.Name, Why: p.Reason, Fix: fixFor(arch, p.Name)})
 		}
 	}
 	return status
 }
 
-func (b Backend) probe() ([]tee.Protection, error) {
-	if err := b.checkArch(""); err != nil {
-		return nil, err
-	}
+func (b Backend) probe(arch string) ([]tee.Protection, error) {
 	program, err := probeProgram()
 	if err != nil {
 		return []tee.Protection{{Name: partProgram, Reason: err.Error()}}, err
@@ -46,10 +57,19 @@ func (b Backend) probe() ([]tee.Protection, error) {
 		return nil, err
 	}
 	defer null.Close()
+	exe, secret := executable{program: noProgram}, probeSecret
+	if foreign(arch) {
+		f, err := sealedProgram(strings.NewReader(probeText), false)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		exe.guest, secret = &guest{arch: arch, fd: int(f.Fd()), size: len(probeText)}, noSecret
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
 	defer cancel()
 	proc, report, err := startConfined(ctx, func(ns namespaceSet) (*confinement, error) {
-		return plan(image.DefaultManifest("probe"), ns, nil, []int{int(null.Fd())}, noProgram, b.without)
+		return plan(image.DefaultManifest("probe"), ns, nil, []int{int(null.Fd())}, exe, b.without)
 	})
 	if err != nil {
 		return nil, err
@@ -58,12 +78,15 @@ func (b Backend) probe() ([]tee.Protection, error) {
 	if status, err := proc.Status(); err == nil && status.ExitStatus() != 0 {
 		return nil, fmt.Errorf("a confined process ended with status %#x", int(status))
 	}
-	return append(append([]tee.Protection{program}, report...), probeSecret()), nil
+	return append(append([]tee.Protection{program}, report...), secret()), nil
 }
+
+// probeText stands in for a program.
+const probeText = "probe"
 
 // probeProgram tries whether programs can be executed from memory files.
 func probeProgram() (tee.Protection, error) {
-	f, err := sealedProgram([]byte("probe"), false)
+	f, err := sealedProgram(strings.NewReader(probeText), false)
 	if err != nil {
 		if why := fix(partProgram); why != "" {
 			err = fmt.Errorf("%w (%s)", err, why)
@@ -81,6 +104,25 @@ func probeSecret() tee.Protection {
 	}
 	unix.Close(int(fd))
 	return tee.Protection{Name: partSecret, Active: true}
+}
+
+// noSecret is probeSecret for an emulated program.
+func noSecret() tee.Protection {
+	return tee.Protection{Name: partSecret, Reason: "the emulator does not know memfd_secret"}
+}
+
+// fixFor says what can be done about a part that is missing for programs of
+// arch.
+func fixFor(arch, part string) string {
+	if foreign(arch) && slices.Contains([]string{partNative, partOpen, partWX, partSecret}, part) {
+		return fixForeign(arch)
+	}
+	return fix(part)
+}
+
+// fixForeign says what a program for arch needs.
+func fixForeign(arch string) string {
+	return fmt.Sprintf("a machine with %s processors, or an image for %s", arch, runtime.GOARCH)
 }
 
 // fix says what an administrator can do about a missing part.

@@ -18,6 +18,11 @@
 // Go heap in steps of 64 MiB; they are not a fair share of the machine. A launch
 // forks the host, so that it takes longer the more memory the host has in use.
 //
+// An image for another architecture than the machine's runs in an emulator, QEMU
+// in user mode, where its Debian package qemu-user-static has put it. The
+// sandbox is then around the emulator, which needs more of the kernel than a Go
+// program does; Protections names what is weaker.
+//
 // The enclave's half is package guest; what both need of the pretended silicon
 // is package hardware.
 //
@@ -30,7 +35,8 @@ const Name = "sim"
 
 // Backend is the simulation's [tee.Backend]. The zero value is ready.
 type Backend struct {
-	without string // tests: the part of the confinement to leave out
+	without  string // tests: the part of the confinement to leave out
+	emulator string // tests: the file to take for the emulator
 }
 
 // Name implements [tee.Backend].

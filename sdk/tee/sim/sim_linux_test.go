@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,12 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/sim/evidence"
 	"github.com/secgear/secgear/sdk/tee/teetest"
 )
 
 // Environment variables by which the test program starts itself.
 const (
-	asOtherUser = "SECGEAR_TEST_PROGRAM_AT_3" // run tests with the enclave program on descriptor 3
+	asOtherUser = "SECGEAR_TEST_PROGRAM_AT_3" // run tests with the enclave programs on descriptors 3 and so on
 	asHost      = "SECGEAR_TEST_HOST"         // be a host; see kill_linux_test.go
 	withoutNS   = "SECGEAR_TEST_NO_USERNS"    // run tests where there are no user namespaces
 )
@@ -42,37 +46,87 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// testProgram returns the test enclave.
+// architectures are those that enclaves can be built for, this machine's first.
+var architectures = slices.Concat([]string{runtime.GOARCH}, foreignArchitectures)
+
+// foreignArchitectures are the others.
+var foreignArchitectures = slices.DeleteFunc([]string{"amd64", "arm64", "riscv64"}, func(arch string) bool { return arch == runtime.GOARCH })
+
+// everywhere runs test for each architecture that this machine has an emulator
+// for, and says what is missing for another.
+func everywhere(t *testing.T, test func(t *testing.T, arch string)) {
+	for _, arch := range architectures {
+		t.Run(arch, func(t *testing.T) {
+			if s := (Backend{}).ProbeArch(arch); !s.Available {
+				t.Skipf("%s can't run here: %+v", arch, s.Missing)
+			}
+			test(t, arch)
+		})
+	}
+}
+
+// testProgram returns the test enclave for this machine.
 func testProgram(t testing.TB) []byte {
 	t.Helper()
+	return testProgramFor(t, runtime.GOARCH)
+}
+
+// testProgramFor returns the test enclave for arch.
+func testProgramFor(t testing.TB, arch string) []byte {
+	t.Helper()
 	if os.Getenv(asOtherUser) == "" {
-		return teetest.Build(t, "testdata/testenclave")
+		return teetest.BuildFor(t, "testdata/testenclave", arch)
 	}
-	b, err := inheritedProgram()
+	b, err := inheritedPrograms[slices.Index(architectures, arch)]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
 
-// inheritedProgram reads the test enclave from descriptor 3.
-var inheritedProgram = sync.OnceValues(func() ([]byte, error) {
-	f := os.NewFile(3, "program")
-	defer f.Close()
-	return io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
-})
+// inheritedPrograms read the test enclaves for all architectures from
+// descriptor 3 on.
+var inheritedPrograms = func() (read []func() ([]byte, error)) {
+	for i := range architectures {
+		read = append(read, sync.OnceValues(func() ([]byte, error) {
+			f := os.NewFile(uintptr(3+i), "program")
+			defer f.Close()
+			return io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
+		}))
+	}
+	return read
+}()
 
 // launchTest launches the test enclave.
 func launchTest(t testing.TB, b Backend, m image.Manifest) *teetest.Enclave {
 	t.Helper()
-	return teetest.Launch(t, b, teetest.Image(t, m, testProgram(t), 1), t.TempDir())
+	return launchFor(t, b, m, runtime.GOARCH)
+}
+
+// launchFor launches the test enclave for arch.
+func launchFor(t testing.TB, b Backend, m image.Manifest, arch string) *teetest.Enclave {
+	t.Helper()
+	return teetest.Launch(t, b, teetest.Image(t, m, testProgramFor(t, arch), 1), t.TempDir())
 }
 
 // pid is the process of an enclave.
 func pid(e *teetest.Enclave) int { return e.Instance.(*instance).proc.Pid }
 
 func TestConformance(t *testing.T) {
-	teetest.Suite{Backend: Backend{}, Program: testProgram(t)}.Run(t)
+	everywhere(t, func(t *testing.T, arch string) {
+		if os.Getenv(asOtherUser) != "" && arch != runtime.GOARCH {
+			t.Skip("ran as the user who began the tests")
+		}
+		s := teetest.Suite{
+			Backend: Backend{}, Program: testProgramFor(t, arch), EvidencePrefix: evidence.Magic,
+			Kill:  func(i tee.Instance) error { return unix.Kill(i.(*instance).proc.Pid, unix.SIGKILL) },
+			Short: arch != runtime.GOARCH && os.Getenv("SECGEAR_TEST_TEES") != "all",
+		}
+		if os.Getenv(asOtherUser) == "" { // who can't build
+			s.Callee = teetest.BuildCallee(t, arch)
+		}
+		s.Run(t)
+	})
 }
 
 // TestAsOrdinaryUser runs the tests that launch enclaves again, as a user
@@ -81,19 +135,19 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the tests run as an ordinary user already")
 	}
-	program := memoryFile(t, testProgram(t))
+	programs := memoryFiles(t)
 	for _, tt := range []struct {
 		run    string
 		groups []uint32
 	}{
-		{"Conformance|Sandbox.*|Confined|Probe|Nothing.*|Kill.*|Encrypted.*", nil},
+		{"Conformance|Sandbox.*|Emulat.*|Confined|Probe|Nothing.*|Kill.*|Encrypted.*", nil},
 		{"Sandbox.*|Confined|Probe", []uint32{4, 5}},
 	} {
 		t.Run(fmt.Sprintf("groups=%d", len(tt.groups)), func(t *testing.T) {
 			run := "^Test(" + tt.run + ")$"
 			cmd := exec.Command("/proc/self/exe", "-test.run", run, "-test.v", "-test.short", "-test.timeout", "5m")
 			cmd.Env = []string{asOtherUser + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
-			cmd.ExtraFiles = []*os.File{program}
+			cmd.ExtraFiles = programs
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{
 				Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: tt.groups},
@@ -115,12 +169,12 @@ func TestWithoutUserNamespaces(t *testing.T) {
 	if os.Getenv(asOtherUser) != "" {
 		t.Skip("runs as the user who began the tests only")
 	}
-	program := memoryFile(t, testProgram(t))
+	programs := memoryFiles(t)
 	for _, uid := range []int{0, 1000} {
 		t.Run(fmt.Sprintf("uid=%d", uid), func(t *testing.T) {
-			cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Conformance|Degraded|Nothing.*)$", "-test.v", "-test.short", "-test.timeout", "5m")
+			cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Conformance|Degraded|Emulated.*|Nothing.*)$", "-test.v", "-test.short", "-test.timeout", "5m")
 			cmd.Env = []string{asOtherUser + "=1", withoutNS + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
-			cmd.ExtraFiles = []*os.File{program}
+			cmd.ExtraFiles = programs
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{
 				Cloneflags:  unix.CLONE_NEWUSER,
@@ -174,6 +228,15 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
+// memoryFiles returns files with the test enclaves for all architectures.
+func memoryFiles(t *testing.T) (files []*os.File) {
+	t.Helper()
+	for _, arch := range architectures {
+		files = append(files, memoryFile(t, testProgramFor(t, arch)))
+	}
+	return files
+}
+
 // memoryFile returns a file with content that every user can use.
 func memoryFile(t *testing.T, content []byte) *os.File {
 	t.Helper()
@@ -190,10 +253,14 @@ func memoryFile(t *testing.T, content []byte) *os.File {
 }
 
 func TestProbe(t *testing.T) {
-	s := Backend{}.Probe()
-	if !s.Available {
+	if s := (Backend{}).Probe(); !s.Available {
 		t.Fatalf("not available: %+v", s.Missing)
 	}
+	everywhere(t, testProbe)
+}
+
+func testProbe(t *testing.T, arch string) {
+	s := Backend{}.ProbeArch(arch)
 	for _, m := range s.Missing {
 		if m.What == "" || m.Why == "" {
 			t.Errorf("incomplete: %+v", m)
@@ -205,7 +272,7 @@ func TestProbe(t *testing.T) {
 	for _, x := range s.Missing {
 		missing[x.What] = true
 	}
-	for _, p := range launchTest(t, Backend{}, m).Protections() {
+	for _, p := range launchFor(t, Backend{}, m, arch).Protections() {
 		if p.Active == missing[p.Name] {
 			t.Errorf("%s is missing by the probe: %v; by the launch: %+v", p.Name, missing[p.Name], p)
 		}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -25,9 +26,19 @@ type Suite struct {
 	Backend tee.Backend
 	// Program is the test enclave, as from [Build].
 	Program []byte
+	// Callee is the enclave for tests of calls, as from [BuildCallee]. Without
+	// it these tests are skipped.
+	Callee []byte
 	// StateDir returns an empty state folder, mode 0700, that is removed at the
 	// end of the test. If nil, it is one made by t.TempDir.
 	StateDir func(t testing.TB) string
+	// Kill ends an enclave behind its back, as kill -9 ends a process. If nil,
+	// what follows from that is not tested.
+	Kill func(tee.Instance) error
+	// EvidencePrefix is what the backend's evidence begins with.
+	EvidencePrefix string
+	// Short leaves out all but the first test of each group.
+	Short bool
 }
 
 // Run runs the suite on b with the test enclave in folder dir. It skips, saying
@@ -36,39 +47,82 @@ func Run(t *testing.T, b tee.Backend, dir string) {
 	if s := b.Probe(); !s.Available {
 		t.Skipf("%s can't run here: %+v", b.Name(), s.Missing)
 	}
-	Suite{Backend: b, Program: Build(t, dir)}.Run(t)
+	Suite{Backend: b, Program: Build(t, dir), Callee: BuildCallee(t, runtime.GOARCH)}.Run(t)
 }
 
-// Run runs every test.
+// group is tests of one feature: a column of the table that make test-tees
+// prints.
+type group struct {
+	name  string
+	tests []test
+}
+
+type test struct {
+	name string
+	run  func(Suite, *testing.T)
+}
+
+var groups = []group{
+	{"launch", []test{
+		{"Lifecycle", Suite.testLifecycle},
+		{"Control", Suite.testControl},
+		{"Cancelled", Suite.testLaunchCancelled},
+		{"NotAnEnclave", Suite.testNotAnEnclave},
+	}},
+	{"identity", []test{{"Identity", Suite.testIdentity}}},
+	{"images", []test{{"Refused", Suite.testRefusedImages}, {"Rollback", Suite.testRollback}}},
+	{"encrypted images", []test{{"Encrypted", Suite.testEncrypted}, {"Refused", Suite.testEncryptedRefused}}},
+	{"calls", []test{
+		{"Calls", Suite.testCalls},
+		{"Nested", Suite.testNested},
+		{"Payloads", Suite.testPayloads},
+		{"Concurrent", Suite.testConcurrent},
+		{"Cancel", Suite.testCancel},
+		{"Deadline", Suite.testDeadline},
+	}},
+	{"buffers", []test{{"Buffers", Suite.testBuffers}}},
+	{"lanes", []test{
+		{"Lane", Suite.testLane}, {"Sizes", Suite.testLaneSizes}, {"Many", Suite.testManyLanes}, {"Ends", Suite.testLaneEnds},
+	}},
+	{"sealing", []test{{"Seal", Suite.testSeal}, {"Keys", Suite.testSealingKeys}}},
+	{"evidence", []test{{"Names", Suite.testEvidenceNames}, {"Nonce", Suite.testEvidence}}},
+	{"counters", []test{{"Count", Suite.testCount}, {"Counters", Suite.testCounters}}},
+	{"random", []test{{"Random", Suite.testRandom}}},
+	{"secret memory", []test{{"SecretMemory", Suite.testSecretMemory}}},
+	{"log", []test{{"Log", Suite.testLog}}},
+	{"end", []test{
+		{"Killed", Suite.testKilled},
+		{"Closed", Suite.testClosed},
+		{"CloseEndsAll", Suite.testCloseEndsAll},
+		{"Exit", Suite.testExit},
+		{"Panic", Suite.testPanic},
+	}},
+}
+
+// Run runs the tests of each group.
 func (s Suite) Run(t *testing.T) {
 	if s.StateDir == nil {
 		s.StateDir = func(t testing.TB) string { return t.TempDir() }
 	}
-	for _, test := range []struct {
-		name string
-		run  func(Suite, *testing.T)
-	}{
-		{"Lifecycle", Suite.testLifecycle},
-		{"Control", Suite.testControl},
-		{"Identity", Suite.testIdentity},
-		{"LaunchCancelled", Suite.testLaunchCancelled},
-		{"NotAnEnclave", Suite.testNotAnEnclave},
-		{"Exit", Suite.testExit},
-		{"Panic", Suite.testPanic},
-		{"CloseEndsAll", Suite.testCloseEndsAll},
-		{"Lane", Suite.testLane},
-		{"LaneSizes", Suite.testLaneSizes},
-		{"ManyLanes", Suite.testManyLanes},
-		{"LaneEnds", Suite.testLaneEnds},
-		{"SealingKeys", Suite.testSealingKeys},
-		{"Evidence", Suite.testEvidence},
-		{"Counters", Suite.testCounters},
-		{"SecretMemory", Suite.testSecretMemory},
-		{"Encrypted", Suite.testEncrypted},
-		{"EncryptedRefused", Suite.testEncryptedRefused},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(s, t) })
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for i, test := range g.tests {
+				t.Run(test.name, func(t *testing.T) {
+					if s.Short && i > 0 {
+						t.Skip("left out to be short: make test-tees runs it")
+					}
+					test.run(s, t)
+				})
+			}
+		})
 	}
+}
+
+// BuildCallee builds the enclave for tests of calls, for the architecture arch.
+// It knows every platform that secgear's enclaves do.
+func BuildCallee(t testing.TB, arch string) []byte {
+	t.Helper()
+	return build(t, ".", calleePackage, arch)
 }
 
 // built holds the programs that were built by this process.
@@ -81,21 +135,34 @@ var built struct {
 // without paths.
 func Build(t testing.TB, dir string) []byte {
 	t.Helper()
+	return BuildFor(t, dir, runtime.GOARCH)
+}
+
+// BuildFor is [Build] for the architecture arch, a GOARCH.
+func BuildFor(t testing.TB, dir, arch string) []byte {
+	t.Helper()
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return build(t, abs, ".", arch)
+}
+
+// build builds package pkg, as it is named in folder dir.
+func build(t testing.TB, dir, pkg, arch string) []byte {
+	t.Helper()
 	built.Lock()
 	defer built.Unlock()
-	if p := built.programs[abs]; p != nil {
+	key := arch + " " + dir + " " + pkg
+	if p := built.programs[key]; p != nil {
 		return p
 	}
 	out := filepath.Join(t.TempDir(), "enclave")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, ".")
-	cmd.Dir = abs
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", out, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOARCH="+arch, "CGO_ENABLED=0", "GOFLAGS=")
 	if msg, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the test enclave in %s: %v\n%s", abs, err, msg)
+		t.Fatalf("building the test enclave %s in %s: %v\n%s", pkg, dir, err, msg)
 	}
 	p, err := os.ReadFile(out)
 	if err != nil {
@@ -104,7 +171,7 @@ func Build(t testing.TB, dir string) []byte {
 	if built.programs == nil {
 		built.programs = map[string][]byte{}
 	}
-	built.programs[abs] = p
+	built.programs[key] = p
 	return p
 }
 

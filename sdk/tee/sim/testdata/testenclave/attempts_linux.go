@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strconv"
@@ -25,6 +26,15 @@ var attempts = map[string]testenclave.Command{
 		defer f.Close()
 		info, err := f.Readdirnames(-1)
 		return fmt.Sprint(info), err
+	},
+	"filesize": func(args []string) (string, error) {
+		fd, err := unix.Open(args[0], unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", err
+		}
+		defer unix.Close(fd)
+		size, err := unix.Seek(fd, 0, io.SeekEnd)
+		return fmt.Sprint(size), err
 	},
 	"create": func(args []string) (string, error) { return "", os.WriteFile(args[0], nil, 0o600) },
 	"mkdir":  func(args []string) (string, error) { return "", os.Mkdir(args[0], 0o700) },
