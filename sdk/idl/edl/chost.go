@@ -31,6 +31,9 @@ type cWriter struct {
 // fingerprint is id; declared is as for [Enclave.Go].
 func (e *Enclave) C(id uint32, declared map[string]bool) (*CHost, error) {
 	w := &cWriter{writer: newWriter(e, declared), id: id}
+	if err := w.faults.Err(); err != nil {
+		return nil, err
+	}
 	w.writeHeader()
 	w.writeSource()
 	if err := w.faults.Err(); err != nil {
@@ -312,7 +315,7 @@ type bufferOfC struct {
 
 // isBuffer reports whether d is memory that is copied.
 func (w *cWriter) isBuffer(d *Decl) bool {
-	return len(d.Dims) > 0 || d.Type.Pointers > 0 && d.sized()
+	return len(d.Dims) > 0 || d.Type.Pointers > 0 && d.sized() && !w.cut[d]
 }
 
 // bufferC tells how what d points to crosses: as [writer.pointee] says it in

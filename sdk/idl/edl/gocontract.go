@@ -32,6 +32,7 @@ type writer struct {
 	foreign  map[string]string // C name of a type that nobody declares → Go name
 	order    []string          // of foreign
 	layouts  map[*Composite][2]int64
+	cut      map[*Decl]bool  // members that lead back to their struct: not followed
 	counts   map[string]bool // types of C headers that EDL counts with: they are integers
 	faults   model.Faults
 	out      bytes.Buffer
@@ -47,7 +48,9 @@ func (e *Enclave) Functions() bool { return len(e.Trusted)+len(e.Untrusted) > 0 
 // package declares them by hand: then they are in declared.
 func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
 	w := newWriter(e, declared)
-	w.finite()
+	if err := w.faults.Err(); err != nil {
+		return nil, err
+	}
 	var body bytes.Buffer
 	w.contract(TrustedName, "secgear:ecall", "What the enclave offers to the host: the trusted functions of "+e.Name+".edl.", e.Trusted)
 	w.contract(UntrustedName, "secgear:ocall", "What the host offers to the enclave: the untrusted functions of "+e.Name+".edl.", e.Untrusted)
@@ -73,10 +76,11 @@ func (e *Enclave) Go(pkg string, declared map[string]bool) ([]byte, error) {
 func newWriter(e *Enclave, declared map[string]bool) *writer {
 	w := &writer{
 		e: e, declared: declared, scope: scope{}, types: map[*Composite]string{},
-		foreign: map[string]string{}, layouts: map[*Composite][2]int64{}, counts: map[string]bool{},
+		foreign: map[string]string{}, layouts: map[*Composite][2]int64{}, counts: map[string]bool{}, cut: map[*Decl]bool{},
 	}
 	w.reserve()
 	w.nameTypes()
+	w.finite()
 	for _, f := range slices.Concat(e.Trusted, e.Untrusted) {
 		w.counting(f.Params)
 	}
@@ -128,32 +132,48 @@ func (w *writer) nameTypes() {
 	}
 }
 
-// finite reports structs that are followed to themselves.
+// finite finds the members by which structs lead to themselves. A pointer of
+// that kind is not followed; a struct that holds itself is a fault.
 func (w *writer) finite() {
-	done := map[*Composite]bool{}
-	var path []*Composite
-	var visit func(c *Composite)
-	visit = func(c *Composite) {
-		if slices.Contains(path, c) {
-			w.faults.Addf(c.Pos, "%s `%s' contains itself; send an array of elements that refer to each other by index", c.Shape, c.Name)
-			return
-		}
-		if done[c] {
-			return
-		}
-		done[c] = true
-		path = append(path, c)
+	for _, c := range w.e.Types {
 		for _, d := range c.Members {
-			next := w.composite(d.Type)
-			if next != nil && (d.Type.Pointers == 0 || d.Type.Pointers == 1 && d.sized() && c.Shape == StructShape) {
-				visit(next)
+			if next := w.composite(d.Type); next != nil && d.Type.Pointers == 0 && w.reaches(next, c, false, map[*Composite]bool{}) {
+				w.faults.Addf(d.Pos, "%s `%s' contains itself", c.Shape, c.Name)
 			}
 		}
-		path = path[:len(path)-1]
 	}
 	for _, c := range w.e.Types {
-		visit(c)
+		for _, d := range c.Members {
+			if next := w.composite(d.Type); next != nil && w.follows(c, d) && w.reaches(next, c, true, map[*Composite]bool{}) {
+				w.cut[d] = true
+				w.e.Warnings.Addf(d.Pos, "struct `%s': `%s' leads back to the struct that it is in, and is not followed: its address crosses as a number", c.Name, d.Name)
+			}
+		}
 	}
+}
+
+// follows reports whether member d of c is a pointer that is followed.
+func (w *writer) follows(c *Composite, d *Decl) bool {
+	return c.Shape == StructShape && d.Type.Pointers == 1 && d.sized() && len(d.Dims) == 0 && !w.cut[d]
+}
+
+// reaches reports whether from holds to, or is it, or leads to it by pointers
+// that are followed.
+func (w *writer) reaches(from, to *Composite, pointers bool, seen map[*Composite]bool) bool {
+	if from == to {
+		return true
+	}
+	if seen[from] {
+		return false
+	}
+	seen[from] = true
+	for _, d := range from.Members {
+		next := w.composite(d.Type)
+		if next != nil && (d.Type.Pointers == 0 || pointers && w.follows(from, d)) && w.reaches(next, to, pointers, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // opaque returns the Go name of a type that the EDL does not declare.
@@ -249,7 +269,7 @@ func (w *writer) structure(c *Composite) {
 	var lines, checks []string
 	for _, d := range c.Members {
 		name := names[d.Name]
-		if d.Type.Pointers == 0 || len(d.Dims) > 0 || !d.sized() {
+		if d.Type.Pointers == 0 || len(d.Dims) > 0 || !d.sized() || w.cut[d] {
 			comment := ""
 			if d.Type.Pointers > 0 {
 				comment = " // an address: only the side that made it can use it"

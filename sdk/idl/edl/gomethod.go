@@ -177,7 +177,7 @@ func (w *writer) followed(t Type) bool {
 		return false
 	}
 	for _, d := range c.Members {
-		if d.Type.Pointers == 1 && d.sized() && len(d.Dims) == 0 || d.Type.Pointers == 0 && w.followed(d.Type) {
+		if w.follows(c, d) || d.Type.Pointers == 0 && w.followed(d.Type) {
 			return true
 		}
 	}

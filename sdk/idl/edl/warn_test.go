@@ -128,6 +128,12 @@ func TestWarningsOfOne(t *testing.T) {
 			"4:31: Function `f': `p' is a pointer of a foreign type `T' that may not be serializable. Consider defining the type in the EDL file with proper annotations [-Wforeign-type-ptr].",
 		},
 		{
+			"list",
+			Options{},
+			strings.Replace(inEnclave, "%", "struct S { [count=1] struct S* next; };", 1),
+			"4:32: struct `S': `next' leads back to the struct that it is in, and is not followed: its address crosses as a number",
+		},
+		{
 			"calling convention for TrustZone",
 			Options{TrustZone: true},
 			strings.Replace(inUntrusted, "%", "[cdecl] void f() allow(root);", 1),
