@@ -68,7 +68,7 @@ func (s *stage) open(ctx context.Context, c *cast) error {
 	}
 	c.add(p.Close)
 	s.secgear = p
-	return nil
+	return s.openAttached(ctx, c, dir, a, b)
 }
 
 // openLimit builds and starts the C program. Without a compiler the benchmark
