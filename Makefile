@@ -67,8 +67,11 @@ fuzz-short: ## Runs every fuzz target for three seconds.
 	@scripts/setup
 	@FUZZTIME=3s scripts/fuzz
 
+install-c: ## Builds and installs the C library for attaching to enclaves (PREFIX, DESTDIR, CC, CFLAGS).
+	@scripts/install-c
+
 clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run file build test test-tees lint fmt generate linked bench-calls fuzz fuzz-short clean
+.PHONY: help run file build test test-tees lint fmt generate linked bench-calls fuzz fuzz-short install-c clean

@@ -61,6 +61,9 @@ func rehearsal() *stage {
 		peers: map[string][]contender{
 			socket: {slow(60), slow(20)},
 			rpc:    {slow(100), slow(200)},
+			attachedC: {&actor{script: map[string][]float64{
+				"rtt64": calls(440), "together8": calls(220), "together1": calls(440),
+			}}},
 		},
 		burners:  []contender{&actor{script: map[string][]float64{"burn": nil, "rest": nil}}},
 		progress: func(string, ...any) {},
@@ -91,6 +94,7 @@ var asked = map[string]*float64{
 	"rtt64_over_limit": bound(1.3), "uds_over_rtt64": bound(25), "grpc_over_rtt64": bound(75), "uds_over_rtt4k": bound(8),
 	"uds_over_rtt1m": bound(1.2), "throughput16_over_uds": bound(10), "throughput16_over_grpc": bound(50),
 	"batch16_over_single": bound(6), "oversubscribed_over_uds": bound(1), "idle_cpu_percent": bound(1), "stw_p90_us": bound(200),
+	"c_rtt64_over_limit": bound(1.3), "attached_8_over_1": bound(0.9),
 	"allocs_per_call": bound(0), "enclave_start_ms": nil, "rtt1m_zerocopy_over_uds": nil,
 	"uds_over_rtt1m_copied": nil,
 }
@@ -102,6 +106,7 @@ func TestEveryLine(t *testing.T) {
 	values := map[string]float64{
 		"rtt64_over_limit": 1.2, "uds_over_rtt64": 41.67, "grpc_over_rtt64": 208.3, "uds_over_rtt4k": 40, "uds_over_rtt1m": 4,
 		"throughput16_over_uds": 20.83, "throughput16_over_grpc": 104.2, "batch16_over_single": 8, "oversubscribed_over_uds": 20.83,
+		"c_rtt64_over_limit": 1.1, "attached_8_over_1": 2,
 		"stw_p90_us": 60, "allocs_per_call": 0, "enclave_start_ms": 25, "rtt1m_zerocopy_over_uds": 0.125,
 		"uds_over_rtt1m_copied": 2,
 	}

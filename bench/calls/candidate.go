@@ -33,15 +33,16 @@ func candidate(dir string) *exec.Cmd {
 }
 
 // load starts an enclave in the simulation, everything else by default.
-func load(ctx context.Context) (*host.Enclave, error) {
-	return host.Load(ctx, filepath.Join(os.Getenv(dirVariable), imageFile), host.Options{Backends: all.Backends(), TEE: "sim"})
+// socket is where it can be attached to.
+func load(ctx context.Context, socket string) (*host.Enclave, error) {
+	return host.Load(ctx, filepath.Join(os.Getenv(dirVariable), imageFile), host.Options{Backends: all.Backends(), TEE: "sim", Socket: socket})
 }
 
 // runCandidate calls the enclave as its driver asks it to.
 func runCandidate() (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(os.Getenv(dirVariable))) }()
 	ctx := context.Background()
-	e, err := load(ctx)
+	e, err := load(ctx, filepath.Join(os.Getenv(dirVariable), socketFile))
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func runCandidate() (err error) {
 // start measures how long an enclave takes to be ready.
 func start(ctx context.Context) ([]float64, error) {
 	begin := time.Now()
-	e, err := load(ctx)
+	e, err := load(ctx, "none")
 	took := time.Since(begin)
 	if err != nil {
 		return nil, err

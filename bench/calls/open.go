@@ -68,7 +68,7 @@ func (s *stage) open(ctx context.Context, c *cast) error {
 	}
 	c.add(p.Close)
 	s.secgear = p
-	return s.openSites(ctx, c, p, a, b)
+	return errors.Join(s.openSites(ctx, c, p, a, b), s.openAttached(ctx, c, dir, a, b))
 }
 
 // openSites starts clients of the same web site inside an enclave and outside.

@@ -24,6 +24,8 @@ const (
 
 	siteInside  = "https, inside"
 	siteOutside = "https, outside"
+	// attachedC is the C program whose processes attach to ours's enclave.
+	attachedC = "C"
 )
 
 // compare makes a line of output from the turns of a group: numerator over
@@ -71,6 +73,24 @@ var groups = []group{
 			{
 				"grpc_over_rtt64", 2, 0, atLeast(75),
 				"The same echo over gRPC on a Unix socket takes this many times as long as the call.",
+			},
+		},
+	},
+	{
+		name: "c_rtt64", weight: 1,
+		turns: []turn{
+			{who: attachedC, work: "rtt64", slice: brief},
+			{who: attachedC, work: "together8", slice: bulk, mean: true},
+			{who: attachedC, work: "together1", slice: bulk, mean: true},
+		},
+		compares: []compare{
+			{
+				"c_rtt64_over_limit", 0, regime.TheLimit, atMost(1.3).near(2.0),
+				"A call with 64 bytes and its answer, from a C program that is attached, takes this many times as long as a cache line from one processor to another and back. The goal is 2.0 while that takes less than 200 ns, 1.3 otherwise.",
+			},
+			{
+				"attached_8_over_1", 2, 1, atLeast(0.9),
+				"Eight attached processes together get this many times as many calls done as one.",
 			},
 		},
 	},

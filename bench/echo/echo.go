@@ -39,3 +39,6 @@ type Echoer interface {
 	// and returns how long each took.
 	Pauses(ctx context.Context, n int, rest time.Duration) ([]time.Duration, error)
 }
+
+// ContractID is the contract's fingerprint, for callers without stubs.
+func ContractID() uint32 { return echoerContract.ID }

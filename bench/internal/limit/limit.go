@@ -22,7 +22,7 @@ var ErrNoCompiler = errors.New("no C compiler: install gcc or clang, or name one
 
 // Build compiles the program into dir and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
-	cc, err := compiler()
+	cc, err := Compiler()
 	if err != nil {
 		return "", err
 	}
@@ -41,8 +41,9 @@ func Command(path string, a, b int) *exec.Cmd {
 	return exec.Command(path, strconv.Itoa(a), strconv.Itoa(b))
 }
 
-// compiler finds $CC, or the first of the usual names.
-func compiler() (string, error) {
+// Compiler finds $CC, or the first of the usual names. Its error matches
+// [ErrNoCompiler].
+func Compiler() (string, error) {
 	names := []string{"cc", "gcc", "clang"}
 	if cc := os.Getenv("CC"); cc != "" {
 		names = []string{cc}

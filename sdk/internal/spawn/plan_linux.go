@@ -168,6 +168,9 @@ func (p *Plan) Files(fds ...int) error {
 // as, but must leave it open.
 func (p *Plan) Executable(fd, as int) error {
 	dup, err := p.File(fd)
+	if err == nil && dup == as { // which can't be duplicated to itself
+		dup, err = p.File(fd)
+	}
 	if err != nil {
 		return err
 	}
