@@ -17,6 +17,9 @@ the host is built, and it is run with these variables:
   SECGEAR_IMAGE  name of the image file, which is removed at the end
   SECGEAR_TEE    what --tee says, if it is given
 
+With --arch the enclave alone is built for another architecture. The simulation
+runs it in an emulator, which Debian's package qemu-user-static has.
+
 secgear run ends with the status of the host.`,
 
 	"build": `The package main in dir (default: the current one) and its manifest, secgear.json
