@@ -36,6 +36,7 @@ test: ## Runs all tests and checks: formatting, vet, staticcheck, cross-builds, 
 
 test-tees: ## Runs the conformance suite for each TEE and architecture and prints a table (JSON=1: JSON lines).
 	@scripts/setup tees
+	@scripts/test-emulated >&2
 	@scripts/test-tees
 
 lint: ## Checks formatting, go vet and staticcheck.

@@ -22,6 +22,9 @@ the host is built, and it is run with these variables:
   SECGEAR_TEE        what --tee says, if it is given
   SECGEAR_IMAGE_KEY  what --image-key says, if it is given
 
+With --arch the enclave alone is built for another architecture. The simulation
+runs it in an emulator, which Debian's package qemu-user-static has.
+
 secgear run ends with the status of the host.`,
 
 	"build": `The package main in dir (default: the current one) and its manifest, secgear.json

@@ -71,6 +71,10 @@ func laneOf(mem, bell int) (*tee.Lane, error) {
 	return &tee.Lane{Mem: b, Bell: conn, Futex: true, Release: func() { unix.Munmap(b) }}, nil
 }
 
+// emulatorEnv names the program that runs this test's program, if the machine
+// can't: see scripts/test-emulated.
+const emulatorEnv = "SECGEAR_TEST_EMULATOR"
+
 // startPeer starts a process with the other end of a lane. With workers below
 // zero both ends sleep at once instead of spinning, and for good: a lost wake-up
 // hangs the test.
@@ -90,6 +94,9 @@ func startPeer(t testing.TB, h Handler, workers int) (*Lane, *exec.Cmd) {
 	memFile, peer := os.NewFile(uintptr(mem), "lane"), os.NewFile(uintptr(fds[1]), "bell")
 	defer memFile.Close()
 	cmd := exec.Command(os.Args[0])
+	if emulator := os.Getenv(emulatorEnv); emulator != "" {
+		cmd = exec.Command(emulator, os.Args[0])
+	}
 	cmd.Env = append(os.Environ(), peerEnv+"="+strconv.Itoa(workers))
 	cmd.ExtraFiles = []*os.File{memFile, peer}
 	cmd.Stderr = os.Stderr
