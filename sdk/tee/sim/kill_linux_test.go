@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,7 +73,7 @@ func TestKillDuringOpenLane(t *testing.T) {
 // beHost is what the test program does as a host of its own: it launches
 // enclaves, and waits to be killed.
 func beHost(how string) {
-	program, err := inheritedPrograms[0]()
+	program, err := inheritedPrograms[slices.Index(architectures, os.Getenv("ARCH"))]()
 	if err != nil {
 		panic(err)
 	}
@@ -103,11 +104,11 @@ func (panicker) Helper()           {}
 func (panicker) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
 // startHost starts the test program as a host, whose output is returned.
-func startHost(t *testing.T, how string) (*exec.Cmd, io.Reader) {
+func startHost(t *testing.T, how, arch string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{asHost + "=" + how, "STATE=" + t.TempDir()}
-	cmd.ExtraFiles = []*os.File{memoryFile(t, testProgram(t))}
+	cmd.Env = []string{asHost + "=" + how, "ARCH=" + arch, "STATE=" + t.TempDir()}
+	cmd.ExtraFiles = memoryFiles(t)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -149,9 +150,11 @@ func adoptOrphans(t *testing.T) (allEnded func()) {
 }
 
 // TestKillHost: kill -9 of the host takes the enclave with it.
-func TestKillHost(t *testing.T) {
+func TestKillHost(t *testing.T) { everywhere(t, testKillHost) }
+
+func testKillHost(t *testing.T, arch string) {
 	allEnded := adoptOrphans(t)
-	cmd, out := startHost(t, "stay")
+	cmd, out := startHost(t, "stay", arch)
 	var enclave int
 	if _, err := fmt.Fscan(out, &enclave); err != nil {
 		t.Fatal(err)
@@ -179,7 +182,7 @@ func TestKillHostAtAnyMoment(t *testing.T) {
 		moments = 5
 	}
 	for i := range moments {
-		cmd, out := startHost(t, "again")
+		cmd, out := startHost(t, "again", runtime.GOARCH)
 		var enclave int
 		if _, err := fmt.Fscan(out, &enclave); err != nil { // it has begun
 			t.Fatal(err)
@@ -221,7 +224,17 @@ func count(t *testing.T) map[string]int {
 // TestNothingStaysBehind: after enclaves, whether they were closed, died, or
 // never came to life, this process has what it had before.
 func TestNothingStaysBehind(t *testing.T) {
-	img := teetest.Image(t, teetest.Manifest(), testProgram(t), 1)
+	everywhere(t, func(t *testing.T, arch string) {
+		rounds := 10
+		if arch != runtime.GOARCH {
+			rounds = 2
+		}
+		testNothingStaysBehind(t, arch, rounds)
+	})
+}
+
+func testNothingStaysBehind(t *testing.T, arch string, rounds int) {
+	img := teetest.Image(t, teetest.Manifest(), testProgramFor(t, arch), 1)
 	bad := *img
 	bad.Program = []byte("no program")
 	encrypted := teetest.EncryptedImage(t, teetest.Manifest(), testProgram(t), 1, teetest.ImageKey(t, 1))
@@ -276,7 +289,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	round() // the runtime's own descriptors
 	goroutines := runtime.NumGoroutine()
 	before := count(t)
-	for range 10 {
+	for range rounds {
 		round()
 	}
 	after := count(t)
