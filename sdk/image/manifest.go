@@ -35,7 +35,8 @@ type Manifest struct {
 	// LaneMemory is what one lane may have at most, in bytes.
 	LaneMemory uint64 `json:"lane_memory"`
 
-	// Lanes is the number of attached processes at most.
+	// Lanes is the number of processes with a lane at most, the one that loaded
+	// the enclave included.
 	Lanes int `json:"lanes"`
 
 	// Workers is the number of handlers running at a time, per lane, at most.
