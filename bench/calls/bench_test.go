@@ -48,19 +48,23 @@ func rehearsal() *stage {
 	slow := func(us float64) *actor {
 		return &actor{script: map[string][]float64{
 			"rtt64": calls(us * 1e3), "rtt4k": calls(2 * us * 1e3), "rtt1m": calls(40 * us * 1e3), "throughput16": calls(us * 1e3 / 4),
+			"stream": calls(us * 1e3), "streams1000": calls(us * 1e3 / 4),
 		}}
 	}
 	return &stage{
 		limit: &actor{script: map[string][]float64{"limit": calls(400)}},
 		secgear: &actor{script: map[string][]float64{
 			"rtt64": calls(480), "rtt4k": calls(1000), "rtt1m": calls(200_000), "rtt1m_zerocopy": calls(100_000), "rtt1m_copied": calls(400_000),
-			"throughput16": calls(240), "batch16": calls(60),
+			"throughput16": calls(240), "batch16": calls(60), "stream": calls(5000), "streams1000": calls(2500),
 			"pauses_host": {1000, 20e3, 50e3, 900e3}, "pauses_enclave": {1000, 20e3, 60e3, 900e3},
 			"allocations": {1e5, 0.0002, 0.00001}, "start": {25e6},
 		}},
 		peers: map[string][]contender{
 			socket: {slow(60), slow(20)},
 			rpc:    {slow(100), slow(200)},
+
+			siteInside:  {&actor{script: map[string][]float64{peer.Requests: calls(100e3)}}},
+			siteOutside: {&actor{script: map[string][]float64{peer.Requests: calls(90e3)}}},
 			attachedC: {&actor{script: map[string][]float64{
 				"rtt64": calls(440), "together8": calls(220), "together1": calls(440),
 			}}},
@@ -94,6 +98,7 @@ var asked = map[string]*float64{
 	"rtt64_over_limit": bound(1.3), "uds_over_rtt64": bound(25), "grpc_over_rtt64": bound(75), "uds_over_rtt4k": bound(8),
 	"uds_over_rtt1m": bound(1.2), "throughput16_over_uds": bound(10), "throughput16_over_grpc": bound(50),
 	"batch16_over_single": bound(6), "oversubscribed_over_uds": bound(1), "idle_cpu_percent": bound(1), "stw_p90_us": bound(200),
+	"stream_over_uds": bound(1.5), "streams_1000_over_uds": bound(1), "https_over_tcp": bound(0.8),
 	"c_rtt64_over_limit": bound(1.3), "attached_8_over_1": bound(0.9),
 	"allocs_per_call": bound(0), "enclave_start_ms": nil, "rtt1m_zerocopy_over_uds": nil,
 	"uds_over_rtt1m_copied": nil,
@@ -106,6 +111,7 @@ func TestEveryLine(t *testing.T) {
 	values := map[string]float64{
 		"rtt64_over_limit": 1.2, "uds_over_rtt64": 41.67, "grpc_over_rtt64": 208.3, "uds_over_rtt4k": 40, "uds_over_rtt1m": 4,
 		"throughput16_over_uds": 20.83, "throughput16_over_grpc": 104.2, "batch16_over_single": 8, "oversubscribed_over_uds": 20.83,
+		"stream_over_uds": 4, "streams_1000_over_uds": 2, "https_over_tcp": 0.9,
 		"c_rtt64_over_limit": 1.1, "attached_8_over_1": 2,
 		"stw_p90_us": 60, "allocs_per_call": 0, "enclave_start_ms": 25, "rtt1m_zerocopy_over_uds": 0.125,
 		"uds_over_rtt1m_copied": 2,

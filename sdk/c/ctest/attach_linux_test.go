@@ -145,10 +145,13 @@ func TestCredentials(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("to be other users, the test must run as root")
 	}
-	program := build(t, "-O2")
-	if err := os.Chmod(filepath.Dir(program), 0o755); err != nil {
+	// Other users may have no way to where temporary files are: they get the
+	// program and the socket's folder as descriptors.
+	program, err := os.Open(build(t, "-O2"))
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer program.Close()
 	const denied = "the enclave's manifest does not let this process attach\nok\n"
 	me := func(uid, gid uint32, groups ...uint32) *syscall.Credential {
 		return &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
@@ -182,7 +185,13 @@ func TestCredentials(t *testing.T) {
 			m.Attach = test.attach
 			e := enclavetest.Start(t, nil, enclavetest.Sandboxed(), enclavetest.WithPackage("testdata/enclave"),
 				enclavetest.WithManifest(m), enclavetest.WithOptions(func(o *host.Options) { o.Socket = path }))
-			cmd := exec.Command(program, "attach", path)
+			folder, err := os.Open(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer folder.Close()
+			cmd := exec.Command("/proc/self/fd/3", "attach", "/proc/self/fd/4/s")
+			cmd.ExtraFiles = []*os.File{program, folder}
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: test.who}
 			if out, err := cmd.CombinedOutput(); err != nil || string(out) != test.want {
 				t.Errorf("%v: %q, %v", test.who, out, err)
@@ -247,7 +256,8 @@ func TestThousand(t *testing.T) {
 			t.Fatal(err)
 		}
 		frame := rendezvous.AppendFrame(nil, rendezvous.KindAttach, rendezvous.AttachRequest{Memory: 1 << 20}.Encode())
-		if _, err := conn.Write(frame[:i%(len(frame)+1)]); err != nil {
+		_, err = conn.Write(frame[:i%(len(frame)+1)])
+		if err != nil && !errors.Is(err, syscall.EPIPE) { // so many at a time are turned away
 			t.Fatal(err)
 		}
 		if i%(len(frame)+1) == len(frame) && i%2 == 0 {
