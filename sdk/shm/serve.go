@@ -137,7 +137,7 @@ func (l *Lane) pollServe(served bool) *Request {
 				return nil
 			}
 			served = true
-			budget = min(l.serveSpin.budget(), streamSpin)
+			budget = l.serveSpin.budget()
 			w.restart()
 			continue
 		}
@@ -398,7 +398,3 @@ func (r *requestQueue) pop() *Request {
 	r.n.Add(-1)
 	return q
 }
-
-const (
-	streamSpin = 5 * time.Microsecond
-)
