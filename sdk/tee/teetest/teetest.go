@@ -81,6 +81,7 @@ var groups = []group{
 		{"Deadline", Suite.testDeadline},
 	}},
 	{"buffers", []test{{"Buffers", Suite.testBuffers}}},
+	{"streams", []test{{"Streams", Suite.testStreams}}},
 	{"lanes", []test{
 		{"Lane", Suite.testLane}, {"Sizes", Suite.testLaneSizes}, {"Many", Suite.testManyLanes}, {"Ends", Suite.testLaneEnds},
 	}},

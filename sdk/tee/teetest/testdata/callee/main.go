@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,27 @@ func setup(e *enclave.Enclave) error {
 	c := &callee{e: e, stopped: make(chan struct{}, 1)}
 	e.Log().Info("callee is here", "tee", e.TEE())
 	e.Register(call.Service{Contract: inside, Dispatch: c.dispatch})
+	ln, err := e.Listen("mirror")
+	if err != nil {
+		return err
+	}
+	go mirror(ln) // until the host wants us to stop
 	return nil
+}
+
+// mirror answers what is read from each stream with itself.
+func mirror(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			io.Copy(conn, conn) // who dialled notices failures
+			conn.(interface{ CloseWrite() error }).CloseWrite()
+		}()
+	}
 }
 
 type callee struct {
