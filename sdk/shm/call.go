@@ -277,6 +277,14 @@ func (l *Lane) waitSlot(ctx context.Context, level uint8) (int, error) {
 	}
 }
 
+// awaitArena waits a moment for something in this side's arena to become free.
+func (l *Lane) awaitArena() {
+	again := l.freed.enter()
+	defer l.freed.leave()
+	l.reclaim()
+	_ = l.await(context.Background(), again) // the lane's end: the caller looks
+}
+
 // await waits for again, for ctx, or for the lane's end, and sees to it that
 // somebody polls: the answers that free things may have no waiter of their own.
 func (l *Lane) await(ctx context.Context, again <-chan struct{}) error {

@@ -28,6 +28,8 @@ type Stream struct {
 	key  streamKey
 	name string
 
+	queued bool // waits in the table's line for room; the table's to know
+
 	reading, writing   sync.Mutex // one Read, one Write at a time
 	readable, writable chan struct{}
 	readBy, writeBy    movable
@@ -37,7 +39,6 @@ type Stream struct {
 	skip     int     // bytes of the first that were read
 	inFlight int     // bytes written that the other side has not given back
 	pieces   int     // in as many chunks
-	queued   bool    // waits in the table's line for room
 	ended    bool    // the other side writes no more
 	finished bool    // this side writes no more
 	closed   bool    // by this side
@@ -56,7 +57,7 @@ type chunk struct {
 // does not take.
 var ErrRefused = errors.New("stream refused")
 
-// streamBroken is why nothing can be written any more.
+// errStreamGone is why nothing can be written any more.
 var errStreamGone = fmt.Errorf("closed by the other side: %w", io.ErrClosedPipe)
 
 func newStream(l *Lane, key streamKey, name string) *Stream {
@@ -142,38 +143,41 @@ func (s *Stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for first := true; first || n < len(p); first = false {
-		k, err := s.tryWrite(p[n:])
+		k, full, err := s.tryWrite(p[n:])
 		n += k
 		if err != nil {
+			s.lane.streams.leaveLine(s)
 			return n, s.fault("write", err)
 		}
 		if k > 0 || n == len(p) {
 			continue
 		}
+		if full {
+			s.lane.awaitArena()
+			continue
+		}
 		if err := s.lane.awaitStream(s.writable, &s.writeBy, nil); err != nil {
-			s.lane.streams.leaveLine()
+			s.lane.streams.leaveLine(s)
 			return n, s.fault("write", err)
 		}
 	}
 	return n, nil
 }
 
-// tryWrite hands over as much of p as there is room for now.
-func (s *Stream) tryWrite(p []byte) (int, error) {
-	switch err := s.writeFault(); {
-	case err != nil:
-		return 0, err
-	case len(p) == 0:
-		return 0, nil
+// tryWrite hands over as much of p as there is room for now. full means that
+// others than streams have all of the arena.
+func (s *Stream) tryWrite(p []byte) (n int, full bool, err error) {
+	if err := s.writeFault(); err != nil || len(p) == 0 {
+		return 0, false, err
 	}
-	off, n := s.lane.streams.room(s, len(p))
+	off, n, full := s.lane.streams.room(s, len(p))
 	if n == 0 {
-		return 0, nil
+		return 0, full, nil
 	}
 	mem, _ := s.lane.region.Arena(s.lane.side, off, uint32(n))
 	copy(mem, p)
 	s.lane.streams.hand(s, off, n)
-	return n, nil
+	return n, false, nil
 }
 
 // writeFault tells why nothing can be written, or nil.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -343,6 +344,81 @@ func TestSlowReaders(t *testing.T) {
 		s.Close()
 	}
 	wg.Wait()
+}
+
+// TestFullArena: a stream waits for what calls and buffers hold of the arena, and
+// goes on when it comes back, though nothing of any stream's was on its way.
+func TestFullArena(t *testing.T) {
+	p := streamPair(t)
+	x, y := connect(t, p.host, p.enclave)
+	var held []Buffer
+	for n := 1 << 20; n >= 128; n /= 2 {
+		for {
+			off, ok := p.host.arena.Alloc(n)
+			if !ok {
+				break
+			}
+			held = append(held, Buffer{h: &handle{lane: p.host, side: Host, off: off, n: uint32(n)}, n: uint32(n)})
+		}
+	}
+	x.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
+	if n, err := x.Write([]byte("no room")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("wrote %d into a full arena: %v", n, err)
+	}
+	x.SetWriteDeadline(time.Time{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := x.Write([]byte("waited"))
+		done <- errors.Join(err, x.CloseWrite())
+	}()
+	for _, b := range held {
+		if err := b.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if got, err := io.ReadAll(y); string(got) != "waited" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestLine: who gives up in the line for room, called or not, leaves its turn to
+// the next.
+func TestLine(t *testing.T) {
+	p := streamPair(t)
+	ls := &p.host.streams
+	var s [3]*Stream
+	for i := range s {
+		s[i] = newStream(p.host, streamKey{id: uint32(i), mine: true}, "line")
+	}
+	called := func(i int) bool {
+		select {
+		case <-s[i].writable:
+			return true
+		default:
+			return false
+		}
+	}
+	for i := range s {
+		ls.wait(s[i])
+	}
+	ls.leaveLine(s[0]) // waiting
+	if called(1) || called(2) {
+		t.Error("somebody was called without there being room")
+	}
+	ls.callNext()
+	if !called(1) {
+		t.Error("the second was not called")
+	}
+	ls.leaveLine(s[1]) // called, and gave up
+	if !called(2) {
+		t.Error("the third's turn was lost")
+	}
+	if len(ls.line) != 0 {
+		t.Errorf("%d in line", len(ls.line))
+	}
 }
 
 // TestManyStreams: as many as the lane holds, all open at once; one more is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -177,21 +178,21 @@ func (t *streams) find(k streamKey) *Stream {
 	return t.open[k]
 }
 
-// room allocates space for at most want bytes of s; n is 0 when s has to wait,
-// and s is told when that may be over.
-func (t *streams) room(s *Stream, want int) (off uint64, n int) {
+// room allocates space for at most want bytes of s. n is 0 when s has to wait:
+// for the arena if it is full, and else until it is told to try again.
+func (t *streams) room(s *Stream, want int) (off uint64, n int, full bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n = min(want, maxPiece, window-s.inFlight)
 	if n <= 0 || s.pieces == maxPieces {
-		return 0, 0 // until some of its own come back
+		return 0, 0, false // until some of its own come back
 	}
 	if left := t.pool - t.used; left < min(n, t.share) {
 		if s.inFlight > 0 {
 			t.wait(s)
-			return 0, 0
+			return 0, 0, false
 		}
 		n = min(n, t.share)
 	} else {
@@ -199,14 +200,17 @@ func (t *streams) room(s *Stream, want int) (off uint64, n int) {
 	}
 	off, ok := t.lane.arena.Alloc(n)
 	if !ok {
-		t.wait(s)
-		return 0, 0
+		return 0, 0, true
 	}
 	s.inFlight += n
 	s.pieces++
 	t.used += n
 	t.sent += uint64(n)
-	return off, n
+	t.leave(s)
+	if t.pool-t.used >= t.share {
+		t.callNext() // there may be room for more than one
+	}
+	return off, n, false
 }
 
 // wait puts s in the line of those that wait for room.
@@ -217,25 +221,33 @@ func (t *streams) wait(s *Stream) {
 	}
 }
 
-// callNext lets the first in line try again.
-func (t *streams) callNext() {
-	if len(t.line) == 0 {
-		return
+// leave takes s out of the line. It returns whether s was in it.
+func (t *streams) leave(s *Stream) bool {
+	if !s.queued {
+		return false
 	}
-	s := t.line[0]
-	t.line = append(t.line[:0], t.line[1:]...)
-	s.mu.Lock()
 	s.queued = false
-	s.mu.Unlock()
-	notify(s.writable)
+	t.line = slices.DeleteFunc(t.line, func(have *Stream) bool { return have == s })
+	return true
 }
 
-// leaveLine is called by a writer that gives up: if it was called, the next one
-// is.
-func (t *streams) leaveLine() {
+// callNext lets the first in line try again.
+func (t *streams) callNext() {
+	if len(t.line) > 0 {
+		s := t.line[0]
+		t.leave(s)
+		notify(s.writable)
+	}
+}
+
+// leaveLine is called by a writer that gives up: if it had been called, the next
+// one is.
+func (t *streams) leaveLine(s *Stream) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.callNext()
+	if !t.leave(s) {
+		t.callNext()
+	}
 }
 
 // hand gives n bytes at off, which room allocated for s, to the other side.
