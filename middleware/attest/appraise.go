@@ -32,6 +32,10 @@ type Policy struct {
 	// TCB are the manufacturer's states that are tolerated beside "UpToDate".
 	TCB []string `json:"tcb,omitempty"`
 
+	// MinTCB is the least that will do of components of the TCB, by name. It must be
+	// given where a manufacturer says no state (AMD).
+	MinTCB map[string]uint64 `json:"min_tcb,omitempty"`
+
 	// Debug and Emulated tolerate what protects nothing.
 	Debug    bool `json:"debug,omitempty"`
 	Emulated bool `json:"emulated,omitempty"`
@@ -51,7 +55,7 @@ func Appraise(c *Claims, p *Policy) Checks {
 	}
 	k.tolerate("policy.debug", "debugging", c.Debug, p.Debug, "the owner of the machine can look inside")
 	k.tolerate("policy.emulated", "emulation", c.Emulated, p.Emulated, "there is no TEE, and no protection")
-	k.tcb(&c.TCB, p.TCB)
+	k.tcb(&c.TCB, p)
 	k.identity(c, p)
 	k.reportData(c.ReportData, p.ReportData)
 	return k
@@ -70,7 +74,30 @@ func (c *Checks) tolerate(id, subject string, found, tolerated bool, reason stri
 }
 
 // tcb notes the state of the TCB.
-func (c *Checks) tcb(t *TCB, tolerated []string) {
+func (c *Checks) tcb(t *TCB, p *Policy) {
+	for _, name := range slices.Sorted(maps.Keys(p.MinTCB)) {
+		c.component(name, t.Components, p.MinTCB[name])
+	}
+	if t.Status != "" || len(p.MinTCB) == 0 {
+		c.state(t, p.TCB)
+	}
+}
+
+// component notes whether one component of the TCB is new enough.
+func (c *Checks) component(name string, found map[string]uint64, least uint64) {
+	id, subject, expected := "policy.tcb."+name, "version of "+name, fmt.Sprintf("at least %d", least)
+	switch v, ok := found[name]; {
+	case !ok:
+		c.Fail(id, subject, expected, "", "the evidence does not tell it")
+	case v < least:
+		c.Fail(id, subject, expected, fmt.Sprint(v), "it is too old: update the machine")
+	default:
+		c.Pass(id, subject, fmt.Sprint(v))
+	}
+}
+
+// state notes the manufacturer's word on the TCB.
+func (c *Checks) state(t *TCB, tolerated []string) {
 	const id, subject = "policy.tcb", "state of hardware and firmware"
 	known := ""
 	if len(t.Advisories) > 0 {
@@ -80,7 +107,7 @@ func (c *Checks) tcb(t *TCB, tolerated []string) {
 	case t.Status == upToDate:
 		c.Pass(id, subject, t.Status)
 	case t.Status == "":
-		c.Skip(id, subject, "nobody has said what it is: collateral is missing")
+		c.Skip(id, subject, "nobody has said what it is: collateral is missing, or the policy has to ask for least versions (min_tcb)")
 	case slices.Contains(tolerated, t.Status):
 		c.Warn(id, subject, t.Status, "tolerated by the policy"+known)
 	default:

@@ -35,21 +35,31 @@ func TestAppraise(t *testing.T) {
 		"an empty one": {policy: exact, change: func(c *Claims, p *Policy) {
 			c.Measurements[0].Value, p.Measurements = nil, map[string][]Bytes{"mrenclave": {{}}}
 		}, tier: TierContraindicated, want: "policy.measurement.mrenclave"},
-		"no value will do":          {policy: exact, change: func(_ *Claims, p *Policy) { p.Measurements = map[string][]Bytes{"mrenclave": nil} }, tier: TierContraindicated, want: "policy.measurement.mrenclave"},
-		"another signer":            {policy: signed, change: func(c *Claims, _ *Policy) { c.Signer = Bytes{4} }, tier: TierContraindicated, want: "policy.signer"},
-		"no signer":                 {policy: signed, change: func(c *Claims, _ *Policy) { c.Signer = nil }, tier: TierContraindicated, want: "policy.signer"},
-		"another product":           {policy: signed, change: func(c *Claims, _ *Policy) { c.Product = 8 }, tier: TierContraindicated, want: "policy.product"},
-		"an older version":          {policy: signed, change: func(c *Claims, _ *Policy) { c.SecurityVersion = 3 }, tier: TierContraindicated, want: "policy.version"},
-		"a newer version":           {policy: signed, change: func(c *Claims, _ *Policy) { c.SecurityVersion = 5 }, tier: TierAffirming},
-		"both, and one is wrong":    {policy: exact, change: func(_ *Claims, p *Policy) { p.Signers = []Bytes{{4}}; p.Product = 7 }, tier: TierContraindicated, want: "policy.signer"},
-		"debug":                     {policy: exact, change: func(c *Claims, _ *Policy) { c.Debug = true }, tier: TierContraindicated, want: "policy.debug"},
-		"debug, tolerated":          {policy: exact, change: func(c *Claims, p *Policy) { c.Debug, p.Debug = true, true }, tier: TierWarning, want: "policy.debug"},
-		"emulated":                  {policy: exact, change: func(c *Claims, _ *Policy) { c.Emulated = true }, tier: TierContraindicated, want: "policy.emulated"},
-		"emulated, tolerated":       {policy: exact, change: func(c *Claims, p *Policy) { c.Emulated, p.Emulated = true, true }, tier: TierWarning, want: "policy.emulated"},
-		"an old TCB":                {policy: exact, change: func(c *Claims, _ *Policy) { c.TCB.Status = "OutOfDate" }, tier: TierContraindicated, want: "policy.tcb"},
-		"an old TCB, tolerated":     {policy: exact, change: func(c *Claims, p *Policy) { c.TCB.Status, p.TCB = "OutOfDate", []string{"OutOfDate"} }, tier: TierWarning, want: "policy.tcb"},
-		"a TCB nobody knows":        {policy: exact, change: func(c *Claims, _ *Policy) { c.TCB.Status = "" }, tier: TierNone, want: "policy.tcb"},
-		"that, tolerated":           {policy: exact, change: func(c *Claims, p *Policy) { c.TCB.Status, p.TCB = "", []string{""} }, tier: TierNone, want: "policy.tcb"},
+		"no value will do":       {policy: exact, change: func(_ *Claims, p *Policy) { p.Measurements = map[string][]Bytes{"mrenclave": nil} }, tier: TierContraindicated, want: "policy.measurement.mrenclave"},
+		"another signer":         {policy: signed, change: func(c *Claims, _ *Policy) { c.Signer = Bytes{4} }, tier: TierContraindicated, want: "policy.signer"},
+		"no signer":              {policy: signed, change: func(c *Claims, _ *Policy) { c.Signer = nil }, tier: TierContraindicated, want: "policy.signer"},
+		"another product":        {policy: signed, change: func(c *Claims, _ *Policy) { c.Product = 8 }, tier: TierContraindicated, want: "policy.product"},
+		"an older version":       {policy: signed, change: func(c *Claims, _ *Policy) { c.SecurityVersion = 3 }, tier: TierContraindicated, want: "policy.version"},
+		"a newer version":        {policy: signed, change: func(c *Claims, _ *Policy) { c.SecurityVersion = 5 }, tier: TierAffirming},
+		"both, and one is wrong": {policy: exact, change: func(_ *Claims, p *Policy) { p.Signers = []Bytes{{4}}; p.Product = 7 }, tier: TierContraindicated, want: "policy.signer"},
+		"debug":                  {policy: exact, change: func(c *Claims, _ *Policy) { c.Debug = true }, tier: TierContraindicated, want: "policy.debug"},
+		"debug, tolerated":       {policy: exact, change: func(c *Claims, p *Policy) { c.Debug, p.Debug = true, true }, tier: TierWarning, want: "policy.debug"},
+		"emulated":               {policy: exact, change: func(c *Claims, _ *Policy) { c.Emulated = true }, tier: TierContraindicated, want: "policy.emulated"},
+		"emulated, tolerated":    {policy: exact, change: func(c *Claims, p *Policy) { c.Emulated, p.Emulated = true, true }, tier: TierWarning, want: "policy.emulated"},
+		"an old TCB":             {policy: exact, change: func(c *Claims, _ *Policy) { c.TCB.Status = "OutOfDate" }, tier: TierContraindicated, want: "policy.tcb"},
+		"an old TCB, tolerated":  {policy: exact, change: func(c *Claims, p *Policy) { c.TCB.Status, p.TCB = "OutOfDate", []string{"OutOfDate"} }, tier: TierWarning, want: "policy.tcb"},
+		"a TCB nobody knows":     {policy: exact, change: func(c *Claims, _ *Policy) { c.TCB.Status = "" }, tier: TierNone, want: "policy.tcb"},
+		"that, tolerated":        {policy: exact, change: func(c *Claims, p *Policy) { c.TCB.Status, p.TCB = "", []string{""} }, tier: TierNone, want: "policy.tcb"},
+		"new enough": {policy: exact, change: func(c *Claims, p *Policy) {
+			c.TCB, p.MinTCB = TCB{Components: map[string]uint64{"snp": 8}}, map[string]uint64{"snp": 8}
+		}, tier: TierAffirming},
+		"too old": {policy: exact, change: func(c *Claims, p *Policy) {
+			c.TCB, p.MinTCB = TCB{Components: map[string]uint64{"snp": 7}}, map[string]uint64{"snp": 8}
+		}, tier: TierContraindicated, want: "policy.tcb.snp"},
+		"not told": {policy: exact, change: func(_ *Claims, p *Policy) { p.MinTCB = map[string]uint64{"snp": 0} }, tier: TierContraindicated, want: "policy.tcb.snp"},
+		"new, but revoked": {policy: exact, change: func(c *Claims, p *Policy) {
+			c.TCB, p.MinTCB = TCB{Status: "Revoked", Components: map[string]uint64{"snp": 8}}, map[string]uint64{"snp": 8}
+		}, tier: TierContraindicated, want: "policy.tcb"},
 		"somebody else's nonce":     {policy: exact, change: func(_ *Claims, p *Policy) { p.ReportData = Bytes{9, 7} }, tier: TierContraindicated, want: "policy.report_data"},
 		"a prefix of the nonce":     {policy: exact, change: func(_ *Claims, p *Policy) { p.ReportData = Bytes{9} }, tier: TierContraindicated, want: "policy.report_data"},
 		"a nonce too long":          {policy: exact, change: func(_ *Claims, p *Policy) { p.ReportData = Bytes{9, 8, 0, 0, 0} }, tier: TierContraindicated, want: "policy.report_data"},

@@ -45,6 +45,9 @@ type TCB struct {
 	Status string `json:"status,omitempty"`
 	// Version is what Status is the status of, in the TEE's own form.
 	Version string `json:"version,omitempty"`
+	// Components are the numbers in Version, where a policy can ask for a least one
+	// of each: of firmware and microcode, by the manufacturer's names.
+	Components map[string]uint64 `json:"components,omitempty"`
 	// Date is until when all known weaknesses are mended; zero: nobody has said.
 	Date time.Time `json:"date,omitzero"`
 	// Advisories are the weaknesses that are known of it.

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/secgear/secgear/middleware/attest/internal/certs"
 )
 
 //go:embed intel_root.pem
@@ -63,13 +65,13 @@ func ParseCollateral(b []byte) (*Collateral, error) {
 // endorsements are collateral whose signatures were verified.
 type endorsements struct {
 	tcb       *tcbInfo
-	tcbTime   window
+	tcbTime   certs.Window
 	qe        *qeIdentity
-	qeTime    window
+	qeTime    certs.Window
 	rootCRL   *x509.RevocationList
 	pckCRL    *x509.RevocationList
 	crlIssuer *x509.Certificate // of pckCRL
-	signers   []*chain          // of all that
+	signers   []*certs.Chain    // of all that
 }
 
 // verify verifies the collateral's signatures.
@@ -83,7 +85,7 @@ func (c *Collateral) verify(root *x509.Certificate) (*endorsements, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the chain of the PCK revocation list: %w", err)
 	}
-	e.crlIssuer = issuers.leaf()
+	e.crlIssuer = issuers.Leaf()
 	if e.pckCRL, err = parseCRL(c.PCKCRL, e.crlIssuer); err != nil {
 		return nil, fmt.Errorf("the PCK revocation list: %w", err)
 	}
@@ -99,12 +101,12 @@ func (c *Collateral) verify(root *x509.Certificate) (*endorsements, error) {
 }
 
 // chain verifies the chain of one of the signers.
-func (e *endorsements) chain(text string, root *x509.Certificate) (*chain, error) {
-	certs, err := parseChain([]byte(text))
+func (e *endorsements) chain(text string, root *x509.Certificate) (*certs.Chain, error) {
+	list, err := certs.Parse([]byte(text))
 	if err != nil {
 		return nil, err
 	}
-	c, err := verifyChain(certs, root)
+	c, err := certs.Verify(list, root)
 	if err != nil {
 		return nil, err
 	}
@@ -116,36 +118,36 @@ func (e *endorsements) chain(text string, root *x509.Certificate) (*chain, error
 const tcbSigner = "Intel SGX TCB Signing"
 
 // signed verifies a signed JSON text and reads it into v. It returns when it is valid.
-func (e *endorsements) signed(chain, text, signature string, root *x509.Certificate, v dated) (window, error) {
+func (e *endorsements) signed(chain, text, signature string, root *x509.Certificate, v dated) (certs.Window, error) {
 	c, err := e.chain(chain, root)
 	if err != nil {
-		return window{}, err
+		return certs.Window{}, err
 	}
-	if name := c.leaf().Subject.CommonName; name != tcbSigner || len(c.certs) != 2 {
-		return window{}, fmt.Errorf("%q does not sign that", name)
+	if name := c.Leaf().Subject.CommonName; name != tcbSigner || len(c.Certs) != 2 {
+		return certs.Window{}, fmt.Errorf("%q does not sign that", name)
 	}
-	key, err := p256(c.leaf())
+	key, err := p256(c.Leaf())
 	if err != nil {
-		return window{}, err
+		return certs.Window{}, err
 	}
 	var sig [64]byte
 	if n, err := hex.Decode(sig[:], []byte(signature[:min(len(signature), 128)])); err != nil || n != 64 || len(signature) != 128 {
-		return window{}, errors.New("its signature is not one of 64 bytes")
+		return certs.Window{}, errors.New("its signature is not one of 64 bytes")
 	}
 	if err := verifyECDSA(key, []byte(text), sig); err != nil {
-		return window{}, err
+		return certs.Window{}, err
 	}
 	if err := json.Unmarshal([]byte(text), v); err != nil {
-		return window{}, err
+		return certs.Window{}, err
 	}
 	if err := v.check(); err != nil {
-		return window{}, err
+		return certs.Window{}, err
 	}
 	from, until := v.dates()
 	if from.IsZero() || !from.Before(until) {
-		return window{}, errors.New("it does not say from when until when it is valid")
+		return certs.Window{}, errors.New("it does not say from when until when it is valid")
 	}
-	return window{from, until}, nil
+	return certs.Window{From: from, Until: until}, nil
 }
 
 // dated is one of the two signed texts.
@@ -154,56 +156,33 @@ type dated interface {
 	check() error
 }
 
-// parseCRL reads a revocation list, which issuer must have signed.
+// parseCRL reads a revocation list in hexadecimal digits, which issuer must have signed.
 func parseCRL(text string, issuer *x509.Certificate) (*x509.RevocationList, error) {
 	der, err := hex.DecodeString(strings.TrimSpace(text))
 	if err != nil {
 		return nil, err
 	}
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(list.RawIssuer, issuer.RawSubject) {
-		return nil, fmt.Errorf("it is by %q, not by %q", list.Issuer.CommonName, issuer.Subject.CommonName)
-	}
-	if err := list.CheckSignatureFrom(issuer); err != nil {
-		return nil, err
-	}
-	if list.NextUpdate.IsZero() {
-		return nil, errors.New("it does not say until when it is valid")
-	}
-	return list, nil
-}
-
-// revoked tells whether list has the certificate.
-func revoked(list *x509.RevocationList, cert *x509.Certificate) bool {
-	for i := range list.RevokedCertificateEntries {
-		if list.RevokedCertificateEntries[i].SerialNumber.Cmp(cert.SerialNumber) == 0 {
-			return true
-		}
-	}
-	return false
+	return certs.ParseRevocations(der, issuer)
 }
 
 // checkTimes returns an error unless all of it is valid at t, and nobody who signed it
 // was taken back.
 func (e *endorsements) checkTimes(t time.Time) error {
-	for what, w := range map[string]window{
+	for what, w := range map[string]certs.Window{
 		"TCB info": e.tcbTime, "QE identity": e.qeTime,
-		"root's revocation list": {e.rootCRL.ThisUpdate, e.rootCRL.NextUpdate},
-		"PCK revocation list":    {e.pckCRL.ThisUpdate, e.pckCRL.NextUpdate},
+		"root's revocation list": {From: e.rootCRL.ThisUpdate, Until: e.rootCRL.NextUpdate},
+		"PCK revocation list":    {From: e.pckCRL.ThisUpdate, Until: e.pckCRL.NextUpdate},
 	} {
-		if err := w.check(t); err != nil {
+		if err := w.Check(t); err != nil {
 			return fmt.Errorf("the %s is %w; fetch newer collateral, or verify as of another time", what, err)
 		}
 	}
 	for _, c := range e.signers {
-		if err := c.valid.check(t); err != nil {
-			return fmt.Errorf("the chain of %q is %w", c.leaf().Subject.CommonName, err)
+		if err := c.Valid.Check(t); err != nil {
+			return fmt.Errorf("the chain of %q is %w", c.Leaf().Subject.CommonName, err)
 		}
-		for _, cert := range c.certs {
-			if revoked(e.rootCRL, cert) {
+		for _, cert := range c.Certs {
+			if certs.Revoked(e.rootCRL, cert.SerialNumber) {
 				return fmt.Errorf("certificate %q was revoked", cert.Subject.CommonName)
 			}
 		}

@@ -1,99 +1,15 @@
 package dcap
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
-	"time"
 )
-
-// window is a span of time, its ends included.
-type window struct{ from, until time.Time }
-
-// within narrows w to what it shares with another span.
-func (w window) within(from, until time.Time) window {
-	if w.from.Before(from) {
-		w.from = from
-	}
-	if w.until.IsZero() || until.Before(w.until) {
-		w.until = until
-	}
-	return w
-}
-
-// check returns an error unless t lies in w.
-func (w window) check(t time.Time) error {
-	if t.Before(w.from) || t.After(w.until) {
-		return fmt.Errorf("valid from %s until %s, and not at %s", w.from.UTC().Format(time.RFC3339), w.until.UTC().Format(time.RFC3339), t.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-// chain is a chain of certificates whose signatures were verified, leaf first, up to
-// the root.
-type chain struct {
-	certs []*x509.Certificate
-	valid window
-}
-
-func (c *chain) leaf() *x509.Certificate { return c.certs[0] }
-
-// maxChain is the longest that Intel's chains are.
-const maxChain = 3
-
-// parseChain parses PEM certificates, which must be in order.
-func parseChain(text []byte) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for text = bytes.TrimRight(text, "\x00\n\r "); len(text) > 0; text = bytes.TrimLeft(text, "\n\r ") {
-		block, rest := pem.Decode(text)
-		if block == nil || block.Type != "CERTIFICATE" || len(block.Headers) > 0 {
-			return nil, errors.New("what should be certificates is not")
-		}
-		if len(certs) == maxChain {
-			return nil, fmt.Errorf("more than %d certificates", maxChain)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		certs, text = append(certs, cert), rest
-	}
-	if len(certs) < 2 {
-		return nil, fmt.Errorf("%d certificates are no chain", len(certs))
-	}
-	return certs, nil
-}
-
-// verifyChain verifies the signatures of a chain that must end at root, of which the
-// key counts.
-func verifyChain(certs []*x509.Certificate, root *x509.Certificate) (*chain, error) {
-	last := certs[len(certs)-1]
-	if !bytes.Equal(last.RawSubjectPublicKeyInfo, root.RawSubjectPublicKeyInfo) {
-		return nil, fmt.Errorf("the chain ends at %q, whose key is not that of %q", last.Subject.CommonName, root.Subject.CommonName)
-	}
-	c := &chain{certs: certs}
-	for i, cert := range certs {
-		issuer := certs[min(i+1, len(certs)-1)]
-		if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
-			return nil, fmt.Errorf("certificate %q is followed by %q, which did not issue it", cert.Subject.CommonName, issuer.Subject.CommonName)
-		}
-		if err := cert.CheckSignatureFrom(issuer); err != nil {
-			return nil, fmt.Errorf("certificate %q by %q: %w", cert.Subject.CommonName, issuer.Subject.CommonName, err)
-		}
-		if len(cert.UnhandledCriticalExtensions) > 0 {
-			return nil, fmt.Errorf("certificate %q has an unknown critical extension", cert.Subject.CommonName)
-		}
-		c.valid = c.valid.within(cert.NotBefore, cert.NotAfter)
-	}
-	return c, nil
-}
 
 // pck is what a PCK certificate says of its platform.
 type pck struct {

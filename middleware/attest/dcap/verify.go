@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/secgear/secgear/middleware/attest"
+	"github.com/secgear/secgear/middleware/attest/internal/certs"
 )
 
 // Verifier verifies quotes against collateral. It is safe for concurrent use.
@@ -26,7 +27,7 @@ type Verifier struct {
 // same one.
 type verifiedChain struct {
 	pem   []byte
-	chain *chain
+	chain *certs.Chain
 	pck   *pck
 }
 
@@ -65,7 +66,7 @@ func (v *Verifier) certified(q *Quote, at time.Time, k *attest.Checks) *verified
 	if !k.Err("pck.chain", "chain of the platform's certificate (PCK)", err) {
 		return nil
 	}
-	k.Err("pck.time", "time of the platform's certificates", link.chain.valid.check(at))
+	k.Err("pck.time", "time of the platform's certificates", link.chain.Valid.Check(at))
 	if v.endorsed == nil {
 		k.Skip("pck.revocation", "revocation of the platform's certificates", v.missing.Error())
 		return link
@@ -79,18 +80,18 @@ func (v *Verifier) pckChain(text []byte) (*verifiedChain, error) {
 	if last := v.recent.Load(); last != nil && bytes.Equal(last.pem, text) {
 		return last, nil
 	}
-	certs, err := parseChain(text)
+	list, err := certs.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	c, err := verifyChain(certs, v.root)
+	c, err := certs.Verify(list, v.root)
 	if err != nil {
 		return nil, err
 	}
-	if len(certs) != maxChain || c.leaf().IsCA {
-		return nil, fmt.Errorf("the chain of %q is not one of platform, CA and root", c.leaf().Subject.CommonName)
+	if len(list) != certs.Max || c.Leaf().IsCA {
+		return nil, fmt.Errorf("the chain of %q is not one of platform, CA and root", c.Leaf().Subject.CommonName)
 	}
-	p, err := parsePCK(c.leaf())
+	p, err := parsePCK(c.Leaf())
 	if err != nil {
 		return nil, err
 	}
@@ -101,16 +102,16 @@ func (v *Verifier) pckChain(text []byte) (*verifiedChain, error) {
 
 // checkRevoked returns an error if one of the certificates was taken back, or nobody
 // says whether.
-func (e *endorsements) checkRevoked(c *chain) error {
-	ca := c.certs[1]
+func (e *endorsements) checkRevoked(c *certs.Chain) error {
+	ca := c.Certs[1]
 	if !bytes.Equal(ca.RawSubjectPublicKeyInfo, e.crlIssuer.RawSubjectPublicKeyInfo) {
 		return fmt.Errorf("the PCK revocation list is by %q, the certificate by %q: fetch the collateral for that one", e.crlIssuer.Subject.CommonName, ca.Subject.CommonName)
 	}
-	if revoked(e.pckCRL, c.leaf()) {
-		return fmt.Errorf("the platform's certificate, serial number %x, was revoked", c.leaf().SerialNumber)
+	if certs.Revoked(e.pckCRL, c.Leaf().SerialNumber) {
+		return fmt.Errorf("the platform's certificate, serial number %x, was revoked", c.Leaf().SerialNumber)
 	}
-	for _, cert := range c.certs[1:] {
-		if revoked(e.rootCRL, cert) {
+	for _, cert := range c.Certs[1:] {
+		if certs.Revoked(e.rootCRL, cert.SerialNumber) {
 			return fmt.Errorf("certificate %q was revoked", cert.Subject.CommonName)
 		}
 	}
@@ -120,7 +121,7 @@ func (e *endorsements) checkRevoked(c *chain) error {
 // quoted verifies that the quoting enclave made the attestation key and the key the
 // quote.
 func (v *Verifier) quoted(q *Quote, link *verifiedChain, k *attest.Checks) {
-	key, err := p256(link.chain.leaf())
+	key, err := p256(link.chain.Leaf())
 	if err == nil {
 		err = verifyECDSA(key, q.qeReport, q.qeSigned)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/secgear/secgear/middleware/attest"
+	"github.com/secgear/secgear/middleware/attest/internal/certs"
 )
 
 // try parses and verifies a quote; an error of either comes back as a failed check.
@@ -125,8 +126,8 @@ func chainOf(b []byte) []byte {
 // sameCertificates tells whether two PEM texts that differ have the same certificates:
 // nobody signs their line ends.
 func sameCertificates(a, b []byte) bool {
-	x, err := parseChain(a)
-	y, err2 := parseChain(b)
+	x, err := certs.Parse(a)
+	y, err2 := certs.Parse(b)
 	return err == nil && err2 == nil && !bytes.Equal(a, b) && slices.EqualFunc(x, y, (*x509.Certificate).Equal)
 }
 
