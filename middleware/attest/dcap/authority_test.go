@@ -109,7 +109,10 @@ func (a *authority) extension() []byte {
 	}
 	tcb = append(tcb, field{arc(oidTCB, 17), der(a.pceSVN)}, field{arc(oidTCB, 18), der(a.components[:])})
 	return der([]field{
-		{arc(oidSGX, 1), der(make([]byte, 16))}, {oidTCB, der(tcb)}, {oidPCEID, der([]byte{0, 0})}, {oidFMSPC, der(a.fmspc)},
+		{arc(oidSGX, 1), der(make([]byte, 16))},
+		{oidTCB, der(tcb)},
+		{oidPCEID, der([]byte{0, 0})},
+		{oidFMSPC, der(a.fmspc)},
 		{arc(oidSGX, 5), der(asn1.Enumerated(0))},
 	}).FullBytes
 }

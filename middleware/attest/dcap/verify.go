@@ -271,8 +271,11 @@ func (q *Quote) claims() *attest.Claims {
 	}
 	r := q.TDX
 	c := &attest.Claims{TEE: "tdx", Debug: r.Debug(), ReportData: r.ReportData[:], Measurements: []attest.Measurement{
-		{Name: "mrtd", Value: r.MRTD[:]}, {Name: "mrconfigid", Value: r.MRConfigID[:]},
-		{Name: "mrowner", Value: r.MROwner[:]}, {Name: "mrownerconfig", Value: r.MROwnerConfig[:]}, {Name: "mrseam", Value: r.MRSEAM[:]},
+		{Name: "mrtd", Value: r.MRTD[:]},
+		{Name: "mrconfigid", Value: r.MRConfigID[:]},
+		{Name: "mrowner", Value: r.MROwner[:]},
+		{Name: "mrownerconfig", Value: r.MROwnerConfig[:]},
+		{Name: "mrseam", Value: r.MRSEAM[:]},
 	}}
 	for i := range r.RTMR {
 		c.Measurements = append(c.Measurements, attest.Measurement{Name: fmt.Sprintf("rtmr%d", i), Value: r.RTMR[i][:]})

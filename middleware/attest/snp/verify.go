@@ -139,8 +139,11 @@ func (v *Verifier) claims(r *Report) *attest.Claims {
 	c := &attest.Claims{
 		TEE: "sev-snp", SecurityVersion: uint64(r.GuestSVN), Debug: r.Debug(), ReportData: r.ReportData[:],
 		Measurements: []attest.Measurement{
-			{Name: "measurement", Value: r.Measurement[:]}, {Name: "host_data", Value: r.HostData[:]},
-			{Name: "family_id", Value: r.FamilyID[:]}, {Name: "image_id", Value: r.ImageID[:]}, {Name: "author_key", Value: r.AuthorKey[:]},
+			{Name: "measurement", Value: r.Measurement[:]},
+			{Name: "host_data", Value: r.HostData[:]},
+			{Name: "family_id", Value: r.FamilyID[:]},
+			{Name: "image_id", Value: r.ImageID[:]},
+			{Name: "author_key", Value: r.AuthorKey[:]},
 		},
 		TCB: attest.TCB{Version: fmt.Sprintf("%016x", r.ReportedTCB), Components: v.key.product.tcb(r.ReportedTCB)},
 		Platform: map[string]string{
