@@ -82,9 +82,9 @@ func TestNothingAltered(t *testing.T) {
 				t.Fatal(err)
 			}
 			chain := bytes.Index(good, q.chain)
-			for i := 0; i < len(good); i++ {
+			for i := 0; i < len(good); i += 5 { // one of each field at least
 				if i > chain {
-					i += 12 // much of the same
+					i += 30 // much of the same
 				}
 				if i >= len(good) {
 					break

