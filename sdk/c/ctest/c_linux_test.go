@@ -58,6 +58,9 @@ func compiler() (string, error) {
 }
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(asGuest); path != "" {
+		beGuest(path)
+	}
 	dir, err := os.MkdirTemp("", "secgear-c-")
 	if err != nil {
 		panic(err)

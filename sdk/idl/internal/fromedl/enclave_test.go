@@ -13,6 +13,7 @@ import (
 	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/idl"
 	"github.com/secgear/secgear/sdk/idl/internal/fromedl/calls"
 )
@@ -115,7 +116,7 @@ func TestCalls(t *testing.T) {
 	e := enclavetest.Start(t, func(e *enclave.Enclave) error {
 		calls.RegisterTrusted(e, trusted{calls.NewUntrustedClient(e)})
 		return nil
-	}, enclavetest.WithServices(func(r call.Registrar) { calls.RegisterUntrusted(r, u) }))
+	}, enclavetest.WithServices(func(r *host.Enclave) { calls.RegisterUntrusted(r, u) }))
 	c := calls.NewTrustedClient(e)
 	u.enclave = c
 	ctx := t.Context()
