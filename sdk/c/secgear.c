@@ -181,6 +181,11 @@ struct secgear {
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define PEEK(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#ifdef __has_feature /* clang's way to tell */
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #ifdef __SANITIZE_THREAD__ /* which does not know fences */
 static uint32_t fence_word;
 #define FENCE() __atomic_fetch_add(&fence_word, 0, __ATOMIC_SEQ_CST)

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	contract = &call.Contract{Name: "test.C", ID: 0xc0ffee, Methods: []call.Method{{Name: "Echo"}, {Name: "Block"}, {Name: "Sleep"}, {Name: "Out"}}}
+	contract = &call.Contract{Name: "test.C", ID: 0xc0ffee, Methods: []call.Method{{Name: "Echo"}, {Name: "Block"}, {Name: "Sleep"}, {Name: "Out"}, {Name: "Fail"}, {Name: "Large"}}}
 	outside  = &call.Contract{Name: "test.Outside", ID: 2, Methods: []call.Method{{Name: "Do"}}}
 )
 
