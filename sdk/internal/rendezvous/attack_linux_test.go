@@ -152,27 +152,70 @@ func TestNotForUs(t *testing.T) {
 	}
 	path := filepath.Join(dir, "s")
 	listen(t, Config{Path: path, Status: func() any { return 1 }})
-	self, err := os.Open("/proc/self/exe") // other users may have no way to it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer self.Close()
-	cmd := exec.Command("/proc/self/fd/3", "-test.run=^TestListenAsNobody$")
-	cmd.Env = []string{"LISTEN_AT=" + path}
-	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{self}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "permission denied") {
-		t.Errorf("%s, %v", out, err)
+	if out := asNobody(t, "^TestListenAsNobody$", path); !strings.Contains(out, "permission denied") {
+		t.Error(out)
 	}
 	if b, err := Ask(t.Context(), path, KindStatus, nil); err != nil || string(b) != "1" {
 		t.Errorf("afterwards: %s, %v", b, err)
 	}
 }
 
+// asNobody runs a test of this program with path as another user.
+func asNobody(t *testing.T, test, path string) string {
+	t.Helper()
+	self, err := os.Open("/proc/self/exe") // other users may have no way to it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	cmd := exec.Command("/proc/self/fd/3", "-test.run="+test)
+	cmd.Env = []string{atPath + "=" + path}
+	cmd.Dir = "/"
+	cmd.ExtraFiles = []*os.File{self}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s, %v", out, err)
+	}
+	return string(out)
+}
+
+// atPath names the variable with the path for asNobody's test.
+const atPath = "SECGEAR_TEST_AT"
+
+// TestStatusIsOurs: a user who may connect, to attach, is not told the enclave's
+// status.
+func TestStatusIsOurs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("to be another user, the test must run as root")
+	}
+	dir, err := os.MkdirTemp("", "sg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := listen(t, Config{Path: filepath.Join(dir, "s"), Anybody: true, Status: func() any { return "secret" }})
+	if out := asNobody(t, "^TestAskAsNobody$", s.Path()); strings.Contains(out, "secret") || !strings.Contains(out, "for its owner's user and root") {
+		t.Error(out)
+	}
+}
+
+// TestAskAsNobody is the other user of TestStatusIsOurs.
+func TestAskAsNobody(t *testing.T) {
+	path := os.Getenv(atPath)
+	if path == "" {
+		t.Skip("part of TestStatusIsOurs")
+	}
+	b, err := Ask(t.Context(), path, KindStatus, nil)
+	fmt.Printf("%s, %v\n", b, err)
+}
+
 // TestListenAsNobody is the other user of TestNotForUs.
 func TestListenAsNobody(t *testing.T) {
-	path := os.Getenv("LISTEN_AT")
+	path := os.Getenv(atPath)
 	if path == "" {
 		t.Skip("part of TestNotForUs")
 	}
