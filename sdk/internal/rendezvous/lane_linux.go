@@ -32,6 +32,21 @@ func (r *Request) AnswerAttached(a Attached, mem, bell *os.File) error {
 	return err
 }
 
+// EndLane ends a lane that was handed over, whoever else has its bell, and closes
+// bell.
+func EndLane(bell *os.File) error {
+	raw, err := bell.SyscallConn()
+	if err != nil {
+		return err
+	}
+	control := raw.Control(func(fd uintptr) {
+		if err = unix.Shutdown(int(fd), unix.SHUT_RDWR); err == unix.ENOTCONN {
+			err = nil // the enclave has closed its end
+		}
+	})
+	return errors.Join(control, err, bell.Close())
+}
+
 // Attach asks the process that serves the socket at path for a lane, and
 // returns it with the connection, which is to stay open as long as the lane is
 // in use. The error may be a [*Refused].

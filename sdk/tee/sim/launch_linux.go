@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,9 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	l.close() // the enclave's ends too: their end must show its end
 	if err := i.greet(ctx, id); err != nil {
 		return nil, errors.Join(err, i.Close())
+	}
+	if l.guest != nil {
+		go i.pulse(cmp.Or(b.pulse, pulseEvery), cmp.Or(b.pulse, pulsePatience))
 	}
 	i.protections = slices.Concat([]tee.Protection{{Name: partProgram, Active: true}}, l.decryption, report, i.protections)
 	return i, nil

@@ -30,6 +30,8 @@
 // available.
 package sim
 
+import "time"
+
 // Name is the name of the simulation, here and in the enclave.
 const Name = "sim"
 
@@ -37,6 +39,8 @@ const Name = "sim"
 type Backend struct {
 	without  string // tests: the part of the confinement to leave out
 	emulator string // tests: the file to take for the emulator
+
+	pulse time.Duration // tests: how soon an emulated enclave that stands still is noticed
 }
 
 // Name implements [tee.Backend].

@@ -59,7 +59,7 @@ func (s Suite) loadImage(t testing.TB, img *image.Image, dir string, options ...
 	c := &callee{t: t, blocking: make(chan struct{}, 1)}
 	o := host.Options{
 		Backends: []tee.Backend{recorder{s.Backend, &c.instance}}, TEE: s.Backend.Name(), StateDir: dir,
-		Services: func(r call.Registrar) { r.Register(call.Service{Contract: outside, Dispatch: c.dispatch}) },
+		Services: func(r *host.Enclave) { r.Register(call.Service{Contract: outside, Dispatch: c.dispatch}) },
 	}
 	for _, change := range options {
 		change(&o)
