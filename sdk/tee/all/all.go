@@ -11,9 +11,12 @@ import (
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
 	return []tee.Backend{
-		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
+		vm.Backend{Kind: vm.SNP},
+		vm.Backend{Kind: vm.TDX},
+		vm.Backend{Kind: vm.CCA},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
-		sim.Backend{}, vm.Backend{},
+		sim.Backend{},
+		vm.Backend{},
 	}
 }
