@@ -53,15 +53,21 @@ func (i *instance) watch() {
 	close(i.done)
 }
 
-// retry is how long to wait between attempts to reach an enclave that starts.
-const retry = 10 * time.Millisecond
+const (
+	// retry is how long to wait between attempts to reach an enclave that starts.
+	retry = 10 * time.Millisecond
+	// attemptTime bounds an attempt: one that came too early may get no answer.
+	attemptTime = 5 * time.Second
+)
 
 // awaitEnclave opens the control stream as soon as the enclave takes it.
 func (i *instance) awaitEnclave(ctx context.Context) (net.Conn, error) {
 	pause := time.NewTicker(retry)
 	defer pause.Stop()
 	for {
-		c, err := i.open(ctx, wire.Control)
+		attempt, cancel := context.WithTimeout(ctx, attemptTime)
+		c, err := i.open(attempt, wire.Control)
+		cancel()
 		refusal := wire.Refusal("")
 		switch {
 		case err == nil:
