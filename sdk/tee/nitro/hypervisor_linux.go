@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -33,20 +34,18 @@ type hypervisor struct {
 	once  sync.Once
 	freed error
 
-	mu      sync.Mutex
-	console *console // of an enclave for debugging
+	followed chan struct{} // closed when the console has been read, if there is one
+	console  *console      // of an enclave for debugging; set before that
 }
 
 // allocate starts the machine that s describes.
 func allocate(d driver, s spec) (machine, error) {
-	h := &hypervisor{driver: d, debug: s.debug, log: s.log, ended: make(chan struct{})}
+	h := &hypervisor{driver: d, debug: s.debug, log: s.log, ended: make(chan struct{}), followed: make(chan struct{})}
 	if err := h.start(s); err != nil {
 		return nil, errors.Join(err, h.release())
 	}
 	go h.watch()
-	if s.debug {
-		go h.followConsole()
-	}
+	go h.followConsole()
 	return h, nil
 }
 
@@ -155,7 +154,15 @@ func (h *hypervisor) watch() {
 // debugging, plus the enclave's CID.
 const consolePort = 10_000
 
+// consoleGrace is how long the console may take to end after its enclave.
+const consoleGrace = time.Second
+
+// followConsole reads the console of an enclave for debugging to its end.
 func (h *hypervisor) followConsole() {
+	defer close(h.followed)
+	if !h.debug {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -167,15 +174,17 @@ func (h *hypervisor) followConsole() {
 		h.log.Warn("the enclave's console can't be read", "err", err)
 		return
 	}
-	h.mu.Lock()
+	defer c.Close()
 	h.console = newConsole(c, h.log, true)
-	ended := h.console.ended
-	h.mu.Unlock()
 	select {
-	case <-ended:
+	case <-h.console.ended:
+		return
 	case <-h.ended:
 	}
-	c.Close()
+	select {
+	case <-h.console.ended:
+	case <-time.After(consoleGrace):
+	}
 }
 
 func (h *hypervisor) done() <-chan struct{} { return h.ended }
@@ -183,11 +192,8 @@ func (h *hypervisor) done() <-chan struct{} { return h.ended }
 // cause is what process 1 said on the console, if there is one. Nothing else
 // tells how an enclave ended.
 func (h *hypervisor) cause() error {
-	h.mu.Lock()
-	c := h.console
-	h.mu.Unlock()
-	if c != nil {
-		return c.cause()
+	if <-h.followed; h.console != nil {
+		return h.console.cause()
 	}
 	return errors.New("the enclave ended; why is known for debug images only")
 }

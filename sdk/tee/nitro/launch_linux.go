@@ -79,7 +79,7 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	if err != nil {
 		return nil, err
 	}
-	return newInstance(ctx, m, cfg.Log)
+	return newInstance(ctx, m, img.Manifest.LaneMemory)
 }
 
 // spec is a machine to be.
