@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,8 +44,8 @@ func tools() (string, error) {
 type emulator struct {
 	vsock, qemu *process
 	console     *console
-	log         logger
 	ended       chan struct{}
+	stopped     atomic.Bool // by watch, because vsock ended
 }
 
 // emulate starts the machine that s describes.
@@ -53,7 +54,7 @@ func emulate(ctx context.Context, s spec) (machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &emulator{log: s.log, ended: make(chan struct{})}
+	e := &emulator{ended: make(chan struct{})}
 	if err := e.start(ctx, dir, s); err != nil {
 		return nil, errors.Join(fmt.Errorf("emulating: %w", err), e.release())
 	}
@@ -202,6 +203,7 @@ func (e *emulator) watch() {
 	select {
 	case <-e.qemu.Done():
 	case <-e.vsock.Done():
+		e.stopped.Store(true)
 	}
 	e.qemu.Kill()
 	e.vsock.Kill()
@@ -213,7 +215,14 @@ func (e *emulator) watch() {
 
 func (e *emulator) done() <-chan struct{} { return e.ended }
 
-func (e *emulator) cause() error { return e.console.cause() }
+// cause is what process 1 said, unless QEMU was killed.
+func (e *emulator) cause() error {
+	status, err := e.qemu.Status()
+	if err == nil && status.Signaled() && !e.stopped.Load() {
+		return fmt.Errorf("the enclave died: its emulator ended by %s", unix.SignalName(status.Signal()))
+	}
+	return e.console.cause()
+}
 
 func (e *emulator) close() error {
 	err := errors.Join(e.qemu.Kill(), e.vsock.Kill())
