@@ -245,25 +245,40 @@ func (e *emulator) release() error {
 
 // dial implements machine: vhost-device-vsock's socket takes a line that names
 // the port, and answers with another when the enclave has taken the connection.
+//
+// It does not survive that the socket is closed before its answer. So a
+// connection that is given up is closed by a goroutine that waits for that, or
+// for the machine's end.
 func (e *emulator) dial(ctx context.Context, port uint32) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", e.vsock.file("vsock"))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := net.Dial("unix", e.vsock.file("vsock"))
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	_, err = fmt.Fprintf(c, "CONNECT %d\n", port)
-	if err == nil {
-		err = readTaken(c)
-	}
-	if !stop() {
-		err = ctx.Err()
-	}
-	if err != nil {
+	taken := make(chan error, 1)
+	go func() {
+		_, err := fmt.Fprintf(c, "CONNECT %d\n", port)
+		if err == nil {
+			err = readTaken(c)
+		}
+		taken <- err
+	}()
+	select {
+	case err = <-taken:
+		if err == nil {
+			return c, nil
+		}
 		c.Close()
 		return nil, err
+	case <-ctx.Done():
+		go func() {
+			<-taken
+			c.Close()
+		}()
+		return nil, ctx.Err()
 	}
-	return c, nil
 }
 
 // readTaken reads the line "OK" and a number, and not a byte more.
