@@ -246,10 +246,17 @@ func (e *emulator) release() error {
 // dial implements machine: vhost-device-vsock's socket takes a line that names
 // the port, and answers with another when the enclave has taken the connection.
 //
-// It does not survive that the socket is closed before its answer. So a
-// connection that is given up is closed by a goroutine that waits for that, or
+// It may never answer a line that comes before the enclave listens, so that is
+// waited for; and it does not survive that the socket is closed before its answer:
+// a connection that is given up is closed by a goroutine that waits for that, or
 // for the machine's end.
 func (e *emulator) dial(ctx context.Context, port uint32) (net.Conn, error) {
+	select {
+	case <-e.console.listening:
+	case <-ctx.Done():
+	case <-e.ended:
+		return nil, errors.New("the machine has ended")
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
