@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/secgear/secgear/sdk/tee"
+	nitro "github.com/secgear/secgear/sdk/tee/nitro/guest"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
 	vm "github.com/secgear/secgear/sdk/tee/vm/guest"
 )
@@ -12,6 +13,7 @@ import (
 // returns false at once when the program was not started in its TEE.
 var platforms = []func() (p tee.Platform, ok bool, err error){
 	sim.Start,
+	nitro.Start,
 	vm.Start,
 }
 

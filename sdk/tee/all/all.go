@@ -4,13 +4,14 @@ package all
 
 import (
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/nitro"
 	"github.com/secgear/secgear/sdk/tee/sim"
 	"github.com/secgear/secgear/sdk/tee/vm"
 )
 
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
-	return []tee.Backend{
+	all := []tee.Backend{
 		vm.Backend{Kind: vm.SNP},
 		vm.Backend{Kind: vm.TDX},
 		vm.Backend{Kind: vm.CCA},
@@ -19,4 +20,8 @@ func Backends() []tee.Backend {
 		sim.Backend{},
 		vm.Backend{},
 	}
+	if nitro.Hardware() {
+		return append([]tee.Backend{nitro.Backend{}}, all...)
+	}
+	return append(all, nitro.Backend{}) // emulated: as those before it
 }
