@@ -123,12 +123,12 @@ type Backend struct {
 func (b Backend) tee(dir string) TEE {
 	return TEE{
 		Name: "sim", Without: b.without, Emulator: b.emulator,
-		Enter: func(_ context.Context, id tee.Identity) (Hardware, error) {
+		Enter: func(_ context.Context, id tee.Identity) (Hardware, []tee.Protection, error) {
 			machine, err := hardware.Open(dir)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			return machine.Enclave(id), nil
+			return machine.Enclave(id), nil, nil
 		},
 	}
 }

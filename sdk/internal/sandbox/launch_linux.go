@@ -34,7 +34,7 @@ func (t TEE) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig)
 		return nil, err
 	}
 	id := tee.Identity{Digest: img.Digest, Signer: img.Signer, Manifest: img.Manifest}
-	hw, err := t.Enter(ctx, id)
+	hw, around, err := t.Enter(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (t TEE) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig)
 	if err := i.greet(ctx, id); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
-	i.protections = slices.Concat([]tee.Protection{{Name: partProgram, Active: true}}, l.decryption, report, i.protections)
+	i.protections = slices.Concat(around, []tee.Protection{{Name: partProgram, Active: true}}, l.decryption, report, i.protections)
 	return i, nil
 }
 

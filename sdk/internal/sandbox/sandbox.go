@@ -36,8 +36,9 @@ type TEE struct {
 
 	// Enter is called once for a launch, before an encrypted image's key is asked
 	// for and long before its program runs: to measure id, and to return what
-	// answers the enclave then. Never nil.
-	Enter func(ctx context.Context, id tee.Identity) (Hardware, error)
+	// answers the enclave then, with what there is of protection beyond the
+	// sandbox's. Never nil.
+	Enter func(ctx context.Context, id tee.Identity) (Hardware, []tee.Protection, error)
 
 	// Inside tells that the process that launches is itself inside the TEE.
 	Inside bool

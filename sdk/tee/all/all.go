@@ -4,10 +4,12 @@ package all
 
 import (
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/cvm"
 	"github.com/secgear/secgear/sdk/tee/sim"
+	"github.com/secgear/secgear/sdk/tee/tpm"
 )
 
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
-	return []tee.Backend{sim.Backend{}}
+	return []tee.Backend{cvm.Backend{}, tpm.Backend{}, sim.Backend{}}
 }

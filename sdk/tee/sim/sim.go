@@ -52,12 +52,12 @@ func (Backend) ProbeArch(arch string) tee.Status { return sandbox.TEE{Name: Name
 // by the instance's Protections; without sealed program, no_new_privs and the
 // seccomp filter there is no launch.
 func (Backend) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {
-	t := sandbox.TEE{Name: Name, Enter: func(_ context.Context, id tee.Identity) (sandbox.Hardware, error) {
+	t := sandbox.TEE{Name: Name, Enter: func(_ context.Context, id tee.Identity) (sandbox.Hardware, []tee.Protection, error) {
 		machine, err := hardware.Open(cfg.StateDir)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return machine.Enclave(id), nil
+		return machine.Enclave(id), nil, nil
 	}}
 	i, err := t.Launch(ctx, img, cfg)
 	if err != nil {
