@@ -90,7 +90,7 @@ func kill(i tee.Instance) error {
 // TestConformance runs the suite on an emulated TPM and a fake of the kernel's
 // reports.
 func TestConformance(t *testing.T) {
-	t.Run(runtime.GOARCH, func(t *testing.T) {
+	t.Run(runtime.GOARCH+"-swtpm", func(t *testing.T) {
 		b, _ := emulate(t, true, true, true)
 		teetest.Suite{
 			Backend: b, Program: program(t), Callee: teetest.BuildCallee(t, runtime.GOARCH),
