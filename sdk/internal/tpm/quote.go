@@ -92,11 +92,7 @@ func persistent(c transport.TPM, handle tpm2.TPMHandle) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	public, err := got.OutPublic.Contents()
-	if err != nil {
-		return key{}, err
-	}
-	return key{handle, got.Name, *public}, nil
+	return newKey(handle, got.OutPublic, got.Name)
 }
 
 // quote fills q. Somebody may extend a register between the signature and the

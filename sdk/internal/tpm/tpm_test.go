@@ -343,6 +343,44 @@ func TestPolicyIsTheTPMs(t *testing.T) {
 	nothingLeft(t, e)
 }
 
+// TestBetween: who sits on the bus and alters the TPM's answers gets errors, not
+// another key or value.
+func TestBetween(t *testing.T) {
+	d, _ := start(t)
+	s := newSecret(t, d, 1, 7)
+	if _, err := d.Increment([32]byte{1}, [32]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	same := func([]byte) {}
+	if derived, counted := tpm.WithBetween(d, 0, same, s); derived != nil || counted != nil {
+		t.Fatalf("nothing altered: %v, %v", derived, counted)
+	}
+	const createPrimary, hmac, nvReadPublic, nvRead = 0x131, 0x155, 0x169, 0x14e
+	flip := func(at int) func([]byte) {
+		return func(answer []byte) { answer[(len(answer)+at)%len(answer)] ^= 1 }
+	}
+	// CreatePrimary's answer: header (10), handle (4), size of parameters (4), size
+	// of the public part (2), type, name's algorithm, attributes (8), …
+	for name, tt := range map[string]struct {
+		code  uint32
+		at    int
+		which string
+	}{
+		"attributes of a key": {createPrimary, 27, "both"},
+		"a key's name":        {createPrimary, -6, "both"},
+		"what is derived":     {hmac, 20, "derived"},
+		"session's answer":    {hmac, -1, "derived"},
+		"a counter's field":   {nvReadPublic, 26, "counted"},
+		"a counter's name":    {nvReadPublic, -1, "counted"},
+		"a counter's value":   {nvRead, 22, "counted"},
+	} {
+		derived, counted := tpm.WithBetween(d, tt.code, flip(tt.at), s)
+		if tt.which != "counted" && derived == nil || tt.which != "derived" && counted == nil {
+			t.Errorf("%s: %v, %v", name, derived, counted)
+		}
+	}
+}
+
 func TestCounters(t *testing.T) {
 	d, e := start(t)
 	key := [32]byte{1}
