@@ -1,4 +1,3 @@
-// Package tpmtest runs TPMs for tests: swtpm, an emulator.
 package tpmtest
 
 import (
