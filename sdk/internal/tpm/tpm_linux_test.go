@@ -187,9 +187,15 @@ func TestQuoteUnrestricted(t *testing.T) {
 func TestCertificates(t *testing.T) {
 	d, e := start(t)
 	c := raw(t, e)
-	cert, report := bytes.Repeat([]byte("certificate"), 100), bytes.Repeat([]byte{7}, 2600)
+	cert, report := bytes.Repeat([]byte("certificate"), 100), tpmtest.AzureReport(2)
 	writeNV(t, c, 0x01c0000a, cert)
-	writeNV(t, c, 0x01400001, report[:1000]) // the emulator has less room than Azure's
+	if has, err := d.HasPlatform(); has || err != nil {
+		t.Errorf("there is a platform's report: %v, %v", has, err)
+	}
+	writeNV(t, c, 0x01400001, report)
+	if has, err := d.HasPlatform(); !has || err != nil {
+		t.Errorf("there is no platform's report: %v, %v", has, err)
+	}
 	if _, err := d.Quote([32]byte{}, []int{0}); err == nil {
 		t.Error("a quote without the platform's key")
 	}
@@ -199,13 +205,36 @@ func TestCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(q.EKCertificate, cert) || !bytes.Equal(q.Platform, report[:1000]) {
+	if !bytes.Equal(q.EKCertificate, cert) || !bytes.Equal(q.Platform, report) {
 		t.Errorf("certificate of %d bytes, report of %d", len(q.EKCertificate), len(q.Platform))
 	}
 	if _, err := q.Verify(nonce[:]); err != nil { // an RSA key, as Azure's
 		t.Error(err)
 	}
 	nothingLeft(t, e)
+}
+
+// TestNotConfidential: a report of a machine that is not confidential, or
+// anything else at its place, counts for nothing.
+func TestNotConfidential(t *testing.T) {
+	for name, content := range map[string][]byte{
+		"of virtualization": tpmtest.AzureReport(1),
+		"cut":               tpmtest.AzureReport(2)[:1200],
+		"something else":    bytes.Repeat([]byte{2}, 1300),
+	} {
+		d, e := start(t)
+		writeNV(t, raw(t, e), 0x01400001, content)
+		if has, err := d.HasPlatform(); has || err != nil {
+			t.Errorf("%s: %v, %v", name, has, err)
+		}
+		q, err := d.Quote([32]byte{}, []int{0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Platform != nil {
+			t.Errorf("%s: it is in the quote", name)
+		}
+	}
 }
 
 // writeNV puts data into the TPM, as its maker does.
