@@ -186,20 +186,19 @@ func TestQuoteUnrestricted(t *testing.T) {
 // Azure's confidential VMs, are in the quote.
 func TestCertificates(t *testing.T) {
 	d, e := start(t)
-	c := raw(t, e)
 	cert, report := bytes.Repeat([]byte("certificate"), 100), tpmtest.AzureReport(2)
-	writeNV(t, c, 0x01c0000a, cert)
+	e.WriteNV(0x01c0000a, cert)
 	if has, err := d.HasPlatform(); has || err != nil {
 		t.Errorf("there is a platform's report: %v, %v", has, err)
 	}
-	writeNV(t, c, 0x01400001, report)
+	e.WriteNV(0x01400001, report)
 	if has, err := d.HasPlatform(); !has || err != nil {
 		t.Errorf("there is no platform's report: %v, %v", has, err)
 	}
 	if _, err := d.Quote([32]byte{}, []int{0}); err == nil {
 		t.Error("a quote without the platform's key")
 	}
-	persist(t, c, 0x81000003)
+	e.Persist(0x81000003)
 	nonce := [32]byte{9}
 	q, err := d.Quote(nonce, []int{0, 7})
 	if err != nil {
@@ -223,7 +222,7 @@ func TestNotConfidential(t *testing.T) {
 		"something else":    bytes.Repeat([]byte{2}, 1300),
 	} {
 		d, e := start(t)
-		writeNV(t, raw(t, e), 0x01400001, content)
+		e.WriteNV(0x01400001, content)
 		if has, err := d.HasPlatform(); has || err != nil {
 			t.Errorf("%s: %v, %v", name, has, err)
 		}
@@ -234,63 +233,6 @@ func TestNotConfidential(t *testing.T) {
 		if q.Platform != nil {
 			t.Errorf("%s: it is in the quote", name)
 		}
-	}
-}
-
-// writeNV puts data into the TPM, as its maker does.
-func writeNV(t *testing.T, c transport.TPM, at tpm2.TPMHandle, data []byte) {
-	t.Helper()
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	_, err := tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: tpm2.New2B(tpm2.TPMSNVPublic{
-		NVIndex: at, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(data)),
-		Attributes: tpm2.TPMANV{OwnerRead: true, OwnerWrite: true, AuthRead: true, NoDA: true, NT: tpm2.TPMNTOrdinary},
-	})}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for off := 0; off < len(data); off += 512 {
-		public, err := tpm2.NVReadPublic{NVIndex: at}.Execute(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = tpm2.NVWrite{
-			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: at, Name: public.NVName},
-			Data: tpm2.TPM2BMaxNVBuffer{Buffer: data[off:min(off+512, len(data))]}, Offset: uint16(off),
-		}.Execute(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// persist makes a restricted RSA signing key and keeps it at handle.
-func persist(t *testing.T, c transport.TPM, handle tpm2.TPMHandle) {
-	t.Helper()
-	made, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.TPMTPublic{
-		Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{
-			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, Restricted: true, SignEncrypt: true,
-		},
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
-			Scheme: tpm2.TPMTRSAScheme{
-				Scheme:  tpm2.TPMAlgRSASSA,
-				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgSHA256}),
-			},
-			KeyBits: 2048,
-		}),
-	})}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	_, err = tpm2.EvictControl{
-		Auth: owner, ObjectHandle: &tpm2.NamedHandle{Handle: made.ObjectHandle, Name: made.Name}, PersistentHandle: handle,
-	}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (tpm2.FlushContext{FlushHandle: made.ObjectHandle}).Execute(c); err != nil {
-		t.Fatal(err)
 	}
 }
 
