@@ -4,8 +4,10 @@ package all
 
 import (
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/cvm"
 	"github.com/secgear/secgear/sdk/tee/nitro"
 	"github.com/secgear/secgear/sdk/tee/sim"
+	"github.com/secgear/secgear/sdk/tee/tpm"
 	"github.com/secgear/secgear/sdk/tee/vm"
 )
 
@@ -15,9 +17,11 @@ func Backends() []tee.Backend {
 		vm.Backend{Kind: vm.SNP},
 		vm.Backend{Kind: vm.TDX},
 		vm.Backend{Kind: vm.CCA},
+		cvm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
 		sim.Backend{},
+		tpm.Backend{},
 		vm.Backend{},
 	}
 	if nitro.Hardware() {
