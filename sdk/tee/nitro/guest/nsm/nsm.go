@@ -41,6 +41,7 @@ var ErrResponse = errors.New("malformed answer of the Nitro Secure Module")
 // "InternalError".
 type Error string
 
+// Error implements error.
 func (e Error) Error() string { return "the Nitro Secure Module refuses: " + string(e) }
 
 // Device exchanges messages with the module: it sends a request, puts the

@@ -96,6 +96,7 @@ func Answer(refusal error) []byte {
 // Refusal is a reason that the enclave gave.
 type Refusal string
 
+// Error implements error.
 func (r Refusal) Error() string { return "the enclave refuses the stream: " + string(r) }
 
 // ReadAnswer reads an answer and not a byte more. A refusal is an error of type
