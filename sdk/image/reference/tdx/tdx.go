@@ -38,6 +38,9 @@ import (
 	"github.com/secgear/secgear/sdk/image/reference/ovmf"
 )
 
+// WhyNoRTMR0 says why RTMR0 is not computed.
+const WhyNoRTMR0 = "it holds the size of memory, QEMU's ACPI and SMBIOS tables, and the firmware's variables"
+
 // Digest is the value of a register.
 type Digest [sha512.Size384]byte
 

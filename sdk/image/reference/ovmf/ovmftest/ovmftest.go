@@ -1,5 +1,5 @@
-// Package ovmftest makes firmware for tests: what a virtual machine monitor reads
-// of an OVMF, and nothing that could run.
+// Package ovmftest makes firmware, and kernels for it, for tests: what is read and
+// measured of them, and nothing that could run.
 package ovmftest
 
 import (
