@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,13 +14,15 @@ import (
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/image/reference"
+	"github.com/secgear/secgear/sdk/tee/nitro"
 	vm "github.com/secgear/secgear/sdk/tee/vm/measure"
 )
 
 // measuredBy are the TEEs of which evidence is known beforehand.
-var measuredBy = map[string]func(*image.Image, *vm.Options) (*reference.Set, error){
-	"sev-snp": func(img *image.Image, o *vm.Options) (*reference.Set, error) { return vm.SNP(img, *o) },
-	"tdx":     func(img *image.Image, o *vm.Options) (*reference.Set, error) { return vm.TDX(img, *o) },
+var measuredBy = map[string]func(*image.Image, vm.Options) (*reference.Set, error){
+	"nitro":   measureNitro,
+	"sev-snp": vm.SNP,
+	"tdx":     vm.TDX,
 }
 
 // measuredNames lists them.
@@ -47,7 +50,7 @@ func (i *invocation) printReference(tee, file string, o *vm.Options, asJSON bool
 	if err != nil {
 		return err
 	}
-	set, err := measure(img, o)
+	set, err := measure(img, *o)
 	if err != nil {
 		return fmt.Errorf("measuring %s for %s: %w", file, tee, err)
 	}
@@ -56,6 +59,49 @@ func (i *invocation) printReference(tee, file string, o *vm.Options, asJSON bool
 		return i.printJSON(set)
 	}
 	return printSet(i.stdout, set)
+}
+
+// measureNitro computes the registers of Nitro's documents: an enclave image file
+// is made as for launching, and measured.
+func measureNitro(img *image.Image, o vm.Options) (*reference.Set, error) {
+	var k nitro.Kernel
+	var err error
+	if o.Kernel != "" {
+		k, err = nitro.ReadKernel(o.Kernel, filepath.Join(filepath.Dir(o.Kernel), "modules"))
+	} else {
+		k, err = nitro.FindKernel(!nitro.Hardware())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.CommandLine != "" {
+		k.CommandLine = o.CommandLine
+	}
+	file, err := nitro.EIF(img, k)
+	if err != nil {
+		return nil, err
+	}
+	pcrs, err := file.PCRs()
+	if err != nil {
+		return nil, err
+	}
+	set := &reference.Set{
+		TEE: "nitro",
+		Absent: []reference.Absent{
+			{Name: "PCR3", Why: "it holds the role of the instance"},
+			{Name: "PCR4", Why: "it holds the ID of the instance"},
+			{Name: "PCR8", Why: "it holds the certificate that signs the enclave image file, which this one is without"},
+		},
+		Inputs: []reference.Input{reference.FileInput("kernel", k.Image), {Name: "command line", Value: k.CommandLine}},
+	}
+	for _, n := range slices.Sorted(maps.Keys(pcrs)) {
+		value := pcrs[n]
+		set.Values = append(set.Values, reference.Value{Name: fmt.Sprintf("PCR%d", n), Algorithm: "sha384", Value: value[:]})
+	}
+	for i, d := range file.RAMDisks {
+		set.Inputs = append(set.Inputs, reference.FileInput(fmt.Sprintf("RAM disk %d", i+1), d))
+	}
+	return set, nil
 }
 
 // verifiedImage reads an image whose signature holds: who signed it is measured,

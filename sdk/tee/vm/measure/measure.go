@@ -19,6 +19,7 @@ import (
 	"github.com/secgear/secgear/sdk/image/reference/snp"
 	"github.com/secgear/secgear/sdk/image/reference/tdx"
 	"github.com/secgear/secgear/sdk/internal/initramfs"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
 // Options say how an image is launched, where it is not as the backend would by
@@ -49,11 +50,7 @@ var modules = map[string][]string{
 
 // commandLine is the kernel's, unless it is told.
 func commandLine(m image.Manifest) string {
-	line := "console=ttyS0 panic=-1 reboot=t"
-	if !m.Debug {
-		line += " quiet"
-	}
-	return line
+	return qemu.Machine{Type: qemu.Q35, KVM: true, Debug: m.Debug}.CommandLine()
 }
 
 // SNP computes the launch digest of SEV-SNP.
