@@ -5,12 +5,14 @@ import (
 
 	"github.com/secgear/secgear/sdk/tee"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
+	vm "github.com/secgear/secgear/sdk/tee/vm/guest"
 )
 
 // platforms is the table of TEEs that an enclave can find itself in. An entry
 // returns false at once when the program was not started in its TEE.
 var platforms = []func() (p tee.Platform, ok bool, err error){
 	sim.Start,
+	vm.Start,
 }
 
 // platform finds the TEE that this program was started in. Its error matches

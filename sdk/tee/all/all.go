@@ -5,9 +5,15 @@ package all
 import (
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/sim"
+	"github.com/secgear/secgear/sdk/tee/vm"
 )
 
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
-	return []tee.Backend{sim.Backend{}}
+	return []tee.Backend{
+		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
+		// These protect nothing from the machine's owner. The simulation starts at
+		// once.
+		sim.Backend{}, vm.Backend{},
+	}
 }
