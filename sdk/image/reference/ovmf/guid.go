@@ -29,4 +29,5 @@ var (
 	hashesGUID  = newGUID(0x7255371f, 0x3a3b, 0x4b04, 0x927b1da6efa8d454) // room for the hashes of kernel, initrd, command line
 	sevListGUID = newGUID(0xdc886566, 0x984a, 0x4798, 0xa75e5585a7bf67cc)
 	tdxListGUID = newGUID(0xe47a6535, 0x984a, 0x4798, 0x865e4685a7bf8ec2)
+	igvmGUID    = newGUID(0x784fa70e, 0x3176, 0x4677, 0x8a2004b68699e374) // list of parameters for IGVM
 )

@@ -73,6 +73,13 @@ func Parse(data []byte) (*Firmware, error) {
 // Base is the address in the guest's memory at which the firmware begins.
 func (f *Firmware) Base() uint64 { return fourGiB - uint64(len(f.Data)) }
 
+// SinceStable202511 tells whether f is of edk2-stable202511 or newer: its table
+// has an entry that came with it. Nothing else in a firmware says how old it is.
+func (f *Firmware) SinceStable202511() bool {
+	_, ok := f.table[igvmGUID]
+	return ok
+}
+
 // entry is one entry of the table.
 type entry struct {
 	id      guid

@@ -175,6 +175,20 @@ func TestWithoutRoomForHashes(t *testing.T) {
 	}
 }
 
+func TestSinceStable202511(t *testing.T) {
+	made := ovmftest.Default()
+	for _, want := range []bool{true, false} {
+		f, err := ovmf.Parse(made.Build())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.SinceStable202511(); got != want {
+			t.Errorf("with %d entries: %v", len(made.Table), got)
+		}
+		made.Table = made.Table[:2]
+	}
+}
+
 // TestDebian reads whatever firmware Debian's packages have put on this machine.
 func TestDebian(t *testing.T) {
 	tests := []struct {

@@ -1,6 +1,7 @@
 package snp_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -60,6 +61,30 @@ func TestPublishedDigests(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", hex, tt.want)
 			}
 		})
+	}
+}
+
+// TestDigestOfDebian measures a whole firmware, where it is installed. The values are
+// a second implementation's, a condensed sev-snp-measure (gctx.py, ovmf.py,
+// sev_hashes.py, vmsa.py with the floating-point state that newer ones have).
+func TestDigestOfDebian(t *testing.T) {
+	const file, version = "/usr/share/ovmf/OVMF.amdsev.fd", "3e4fd0b3fe3b2dbe481c3d9e99418a034174f26cbe1f55aa212b0f18c12d2d6f"
+	firmware, err := os.ReadFile(file)
+	if err != nil || fmt.Sprintf("%x", sha256.Sum256(firmware)) != version {
+		t.Skip(file, " is not that of Debian's package ovmf-amdsev 2026.08+ds-2")
+	}
+	for want, l := range map[string]snp.Launch{
+		"81252542a27c307d34fe9db17fba051bcdaadc41a4329ce0c1fc25149bf3336fc3abf515ab9bb5c7c39211a69aa0e105": {
+			CPUs: 2, Signature: model(t, "EPYC-v4"), Boot: &snp.Boot{Kernel: []byte("kernel"), Initrd: []byte("initrd"), CommandLine: "quiet"},
+		},
+		"6b59d7c4b654b870ef5f61224f01a9dfb5d0087ab3cbf17c0348ebde4a781395acd34dd93445e2e61ca5757f343becda": {
+			CPUs: 4, VMM: snp.EC2,
+		},
+	} {
+		l.Firmware, l.Features = firmware, snp.SNPActive
+		if got, err := l.Digest(); err != nil || fmt.Sprintf("%x", got) != want {
+			t.Errorf("%x, %v; want %s", got, err, want)
+		}
 	}
 }
 

@@ -7,13 +7,14 @@
 // is the custom of these programs. What is computed here is the custom of
 //
 //   - QEMU 10.1 or newer, which hands the kernel to the firmware as it is;
-//   - edk2-stable202505 or newer, which puts "initrd=initrd " before the command
-//     line;
+//   - edk2-stable202511 or newer, with Secure Boot off, which takes that kernel and
+//     puts "initrd=initrd " before the command line ([CheckFirmware]);
 //   - Linux 6.9 or newer, whose EFI stub measures command line and initrd;
 //   - no device with firmware of its own (option ROM), no boot through shim, no
 //     vTPM: measurements then go to RTMR1, or elsewhere.
 //
-// Older ones give other values, so that evidence of them does not match.
+// Others give other values, so that their evidence does not match. With Secure Boot
+// on, firmware starts no kernel that its keys did not sign.
 //
 // RTMR0 is not computed: it holds the hand-off block (how much memory there is),
 // the ACPI and SMBIOS tables that QEMU makes, and the firmware's variables. RTMR3
@@ -29,6 +30,7 @@ import (
 	"crypto"
 	"crypto/sha512"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
 	"strings"
@@ -40,6 +42,22 @@ import (
 
 // WhyNoRTMR0 says why RTMR0 is not computed.
 const WhyNoRTMR0 = "it holds the size of memory, QEMU's ACPI and SMBIOS tables, and the firmware's variables"
+
+// ErrOldFirmware: what this firmware measures of a kernel is not known.
+var ErrOldFirmware = errors.New("the firmware is older than edk2-stable202511, and hands kernel and command line over, and measures them, in another way")
+
+// CheckFirmware tells whether RTMR1 and RTMR2 hold for a firmware, as far as can be
+// seen: whether it is new enough.
+func CheckFirmware(firmware []byte) error {
+	f, err := ovmf.Parse(firmware)
+	if err != nil {
+		return err
+	}
+	if !f.SinceStable202511() {
+		return ErrOldFirmware
+	}
+	return nil
+}
 
 // Digest is the value of a register.
 type Digest [sha512.Size384]byte

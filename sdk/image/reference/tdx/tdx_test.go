@@ -28,7 +28,7 @@ func TestMRTD(t *testing.T) {
 		firmware []byte
 		want     string
 	}{
-		{"made for tests", ovmftest.Default().Build(), "aa14e8a25addf7df1a45b1ee00333d3c41738acf1d939181aea8542d8deef5a922db94413874b67e7302c0c2433b5693"},
+		{"made for tests", ovmftest.Default().Build(), "7a6f9c26e49224c20701030bdd9dcdfe65b48c49960a44d4ccbde0638c86ebc5fea5af895c3eca73a2c847790c8fd629"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,6 +79,20 @@ func TestMRTDRefuses(t *testing.T) {
 		if _, err := tdx.MRTD(firmware); !errors.Is(err, ovmf.ErrFormat) {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+func TestCheckFirmware(t *testing.T) {
+	made := ovmftest.Default()
+	if err := tdx.CheckFirmware(made.Build()); err != nil {
+		t.Error(err)
+	}
+	made.Table = made.Table[:2]
+	if err := tdx.CheckFirmware(made.Build()); !errors.Is(err, tdx.ErrOldFirmware) {
+		t.Errorf("older firmware: %v", err)
+	}
+	if err := tdx.CheckFirmware(nil); !errors.Is(err, ovmf.ErrFormat) {
+		t.Errorf("no firmware: %v", err)
 	}
 }
 

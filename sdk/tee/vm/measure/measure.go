@@ -33,10 +33,11 @@ type Options struct {
 	SEVFeatures uint64 // of the virtual processors, for SEV-SNP; default: SNPActive alone
 }
 
-// Defaults of what package vm launches.
+// Defaults of what package vm launches. Debian's package ovmf-inteltdx would not do
+// for TDX: it has Secure Boot on, and starts no kernel without a shim.
 const (
-	snpFirmware = "/usr/share/ovmf/OVMF.amdsev.fd"
-	tdxFirmware = "/usr/share/ovmf/OVMF.inteltdx.ms.fd"
+	snpFirmware = "/usr/share/ovmf/OVMF.amdsev.fd" // package ovmf-amdsev
+	tdxFirmware = "/usr/share/ovmf/OVMF.fd"        // package ovmf-generic
 	snpCPU      = "EPYC-v4"
 	maxCPUs     = 8
 	maxKernel   = 256 << 20 // bytes
@@ -99,6 +100,16 @@ func TDX(img *image.Image, o Options) (*reference.Set, error) {
 	if err != nil {
 		return nil, err
 	}
+	set := &reference.Set{
+		TEE:    "tdx",
+		Values: []reference.Value{{Name: "MRTD", Algorithm: "sha384", Value: mrtd[:]}},
+		Absent: []reference.Absent{{Name: "RTMR0", Why: tdx.WhyNoRTMR0}},
+		Inputs: g.inputs(),
+	}
+	if err := tdx.CheckFirmware(g.firmware); err != nil {
+		set.Absent = append(set.Absent, reference.Absent{Name: "RTMR1", Why: err.Error()}, reference.Absent{Name: "RTMR2", Why: err.Error()})
+		return set, nil
+	}
 	rtmr1, err := tdx.RTMR1(g.kernel)
 	if err != nil {
 		return nil, err
@@ -107,16 +118,10 @@ func TDX(img *image.Image, o Options) (*reference.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reference.Set{
-		TEE: "tdx",
-		Values: []reference.Value{
-			{Name: "MRTD", Algorithm: "sha384", Value: mrtd[:]},
-			{Name: "RTMR1", Algorithm: "sha384", Value: rtmr1[:]},
-			{Name: "RTMR2", Algorithm: "sha384", Value: rtmr2[:]},
-		},
-		Absent: []reference.Absent{{Name: "RTMR0", Why: tdx.WhyNoRTMR0}},
-		Inputs: g.inputs(),
-	}, nil
+	set.Values = append(set.Values,
+		reference.Value{Name: "RTMR1", Algorithm: "sha384", Value: rtmr1[:]},
+		reference.Value{Name: "RTMR2", Algorithm: "sha384", Value: rtmr2[:]})
+	return set, nil
 }
 
 // guest is what a virtual machine boots.

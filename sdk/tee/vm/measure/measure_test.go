@@ -63,6 +63,23 @@ func TestTDX(t *testing.T) {
 	}
 }
 
+// TestTDXOfOldFirmware: what it is not known to measure is not computed.
+func TestTDXOfOldFirmware(t *testing.T) {
+	img, o := sample(t)
+	old := ovmftest.Default()
+	old.Table = old.Table[:2]
+	if err := os.WriteFile(o.Firmware, old.Build(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, err := measure.TDX(img, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Values) != 1 || len(got.Absent) != 3 || got.Absent[1].Name != "RTMR1" || got.Absent[2].Name != "RTMR2" {
+		t.Errorf("values %+v, absent %+v", got.Values, got.Absent)
+	}
+}
+
 // TestInputs: the files that were taken are named by their digests.
 func TestInputs(t *testing.T) {
 	img, o := sample(t)

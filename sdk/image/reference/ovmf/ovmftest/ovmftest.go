@@ -38,6 +38,7 @@ const (
 	GUIDHashes  = "7255371f-3a3b-4b04-927b-1da6efa8d454"
 	GUIDSEVList = "dc886566-984a-4798-a75e-5585a7bf67cc"
 	GUIDTDXList = "e47a6535-984a-4798-865e-4685a7bf8ec2"
+	GUIDIGVM    = "784fa70e-3176-4677-8a20-04b68699e374"
 
 	guidTable = "96b582de-1fb2-45f7-baea-a366c55a082d"
 )
@@ -51,6 +52,7 @@ func Default() Firmware {
 		Table: []Entry{
 			{GUIDReset, binary.LittleEndian.AppendUint32(nil, 0x80b004)},
 			{GUIDHashes, []byte{0x00, 0x0c, 0x81, 0x00, 0x00, 0x04, 0x00, 0x00}},
+			{GUIDIGVM, []byte{0, 0, 0, 0}},
 		},
 		SEV: List{Signature: "ASEV", Version: 1, Sections: [][]any{
 			{uint32(0x800000), uint32(0x9000), uint32(1)},
