@@ -28,7 +28,7 @@ func TestMRTD(t *testing.T) {
 		firmware []byte
 		want     string
 	}{
-		{"made for tests", ovmftest.Default().Build(), "7a6f9c26e49224c20701030bdd9dcdfe65b48c49960a44d4ccbde0638c86ebc5fea5af895c3eca73a2c847790c8fd629"},
+		{"made for tests", ovmftest.Default().Build(), "c07b952489aab65e04d384a045dc1602c05b1e3e471e9d8f8164d70f33b3b7e4ba6fcf8b056e61b2e61d7a31bba09693"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

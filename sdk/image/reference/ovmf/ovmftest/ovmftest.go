@@ -72,33 +72,47 @@ func Default() Firmware {
 	}
 }
 
-// Build returns the firmware's bytes, the same each time.
+// Build returns the firmware's bytes, the same each time: the lists, the table, and
+// where the reset vector would be are at its end, and a pattern before them.
 func (f Firmware) Build() []byte {
 	data := make([]byte, f.Size)
 	for i := range data {
 		data[i] = byte(i*7 + i>>8)
 	}
-	end := f.Size - 32 // reset vector
-	tableEnd := end - 18
-	at := tableEnd
-	entries := f.Table
-	const lists = 0x1000 // from the end, each list in half a page
-	for i, l := range []struct {
-		id   string
-		list List
-	}{{GUIDSEVList, f.SEV}, {GUIDTDXList, f.TDX}} {
-		if len(l.list.Sections) == 0 {
-			continue
-		}
-		back := lists - i*0x800
-		copy(data[f.Size-back:], l.list.bytes())
-		entries = append(entries, Entry{l.id, binary.LittleEndian.AppendUint32(nil, uint32(back))})
-	}
-	for _, e := range entries {
-		at = put(data, at, e.GUID, e.Content, len(e.Content)+18)
-	}
-	put(data, end, guidTable, nil, end-at)
+	tail := f.Tail()
+	copy(data[f.Size-len(tail):], tail)
 	return data
+}
+
+// Tail returns the end of the firmware without the pattern.
+func (f Firmware) Tail() []byte {
+	const resetVector, trailer, pointer = 32, 18, 4
+	table := resetVector + trailer
+	lists := map[string]List{GUIDSEVList: f.SEV, GUIDTDXList: f.TDX}
+	for _, e := range f.Table {
+		table += len(e.Content) + trailer
+	}
+	for id, l := range lists {
+		if len(l.Sections) == 0 {
+			delete(lists, id)
+		} else {
+			table += pointer + trailer
+		}
+	}
+	tail := make([]byte, table)
+	entries := f.Table
+	for _, id := range []string{GUIDSEVList, GUIDTDXList} {
+		if l, ok := lists[id]; ok {
+			tail = append(l.bytes(), tail...)
+			entries = append(entries, Entry{id, binary.LittleEndian.AppendUint32(nil, uint32(len(tail)))})
+		}
+	}
+	at := len(tail) - resetVector - trailer
+	for _, e := range entries {
+		at = put(tail, at, e.GUID, e.Content, len(e.Content)+trailer)
+	}
+	put(tail, len(tail)-resetVector, guidTable, nil, table-resetVector)
+	return tail
 }
 
 // put writes an entry that ends at end, and returns where it begins.
