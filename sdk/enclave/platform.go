@@ -4,13 +4,17 @@ import (
 	"fmt"
 
 	"github.com/secgear/secgear/sdk/tee"
+	cvm "github.com/secgear/secgear/sdk/tee/cvm/guest"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
+	tpm "github.com/secgear/secgear/sdk/tee/tpm/guest"
 	vm "github.com/secgear/secgear/sdk/tee/vm/guest"
 )
 
 // platforms is the table of TEEs that an enclave can find itself in. An entry
 // returns false at once when the program was not started in its TEE.
 var platforms = []func() (p tee.Platform, ok bool, err error){
+	cvm.Start,
+	tpm.Start,
 	sim.Start,
 	vm.Start,
 }

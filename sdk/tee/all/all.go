@@ -4,7 +4,9 @@ package all
 
 import (
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/cvm"
 	"github.com/secgear/secgear/sdk/tee/sim"
+	"github.com/secgear/secgear/sdk/tee/tpm"
 	"github.com/secgear/secgear/sdk/tee/vm"
 )
 
@@ -12,6 +14,7 @@ import (
 func Backends() []tee.Backend {
 	return []tee.Backend{
 		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
+		cvm.Backend{}, tpm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
 		sim.Backend{}, vm.Backend{},
