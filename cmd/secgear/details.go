@@ -65,6 +65,7 @@ image has to be signed.
   secgear digest --tee sev-snp --cpus 2 demo.sgi    the launch digest
   secgear digest --tee tdx demo.sgi                 MRTD, RTMR1 and RTMR2
   secgear digest --tee nitro demo.sgi               PCR0, PCR1 and PCR2
+  secgear digest --tee tpm demo.sgi                 PCR13; with --tee cvm, too
 
 Firmware, kernel and command line are those that secgear launches with, unless
 flags name others. See docs/reference-values.md.`,

@@ -14,15 +14,18 @@ import (
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/imagefile"
 	"github.com/secgear/secgear/sdk/image/reference"
+	"github.com/secgear/secgear/sdk/measured"
 	"github.com/secgear/secgear/sdk/tee/nitro"
 	vm "github.com/secgear/secgear/sdk/tee/vm/measure"
 )
 
 // measuredBy are the TEEs of which evidence is known beforehand.
 var measuredBy = map[string]func(*image.Image, vm.Options) (*reference.Set, error){
+	"cvm":     measureStart,
 	"nitro":   measureNitro,
 	"sev-snp": vm.SNP,
 	"tdx":     vm.TDX,
+	"tpm":     measureStart,
 }
 
 // measuredNames lists them.
@@ -54,11 +57,18 @@ func (i *invocation) printReference(tee, file string, o *vm.Options, asJSON bool
 	if err != nil {
 		return fmt.Errorf("measuring %s for %s: %w", file, tee, err)
 	}
+	set.TEE = tee
 	set.Inputs = append([]reference.Input{{Name: "image", Value: img.Digest.String()}}, set.Inputs...)
 	if asJSON {
 		return i.printJSON(set)
 	}
 	return printSet(i.stdout, set)
+}
+
+// measureStart computes the registers into which images are measured on machines
+// with a TPM or TDX.
+func measureStart(img *image.Image, _ vm.Options) (*reference.Set, error) {
+	return measured.Reference(img)
 }
 
 // measureNitro computes the registers of Nitro's documents: an enclave image file
@@ -86,7 +96,6 @@ func measureNitro(img *image.Image, o vm.Options) (*reference.Set, error) {
 		return nil, err
 	}
 	set := &reference.Set{
-		TEE: "nitro",
 		Absent: []reference.Absent{
 			{Name: "PCR3", Why: "it holds the role of the instance"},
 			{Name: "PCR4", Why: "it holds the ID of the instance"},

@@ -5,6 +5,7 @@ package all
 import (
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/cvm"
+	"github.com/secgear/secgear/sdk/tee/nitro"
 	"github.com/secgear/secgear/sdk/tee/sim"
 	"github.com/secgear/secgear/sdk/tee/tpm"
 	"github.com/secgear/secgear/sdk/tee/vm"
@@ -12,11 +13,15 @@ import (
 
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
-	return []tee.Backend{
+	all := []tee.Backend{
 		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
 		cvm.Backend{}, tpm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
 		sim.Backend{}, vm.Backend{},
 	}
+	if nitro.Hardware() {
+		return append([]tee.Backend{nitro.Backend{}}, all...)
+	}
+	return append(all, nitro.Backend{}) // emulated: as those before it
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ type logger = *slog.Logger
 // instance is a running enclave. What the enclave sends may be anything.
 type instance struct {
 	machine machine
-	log     logger
+	largest uint64 // lane, in bytes, as the manifest has it
 	token   wire.Token
 	control net.Conn
 
@@ -31,8 +32,8 @@ type instance struct {
 }
 
 // newInstance waits for the enclave in m, of which it takes ownership.
-func newInstance(ctx context.Context, m machine, log logger) (*instance, error) {
-	i := &instance{machine: m, log: log, done: make(chan struct{})}
+func newInstance(ctx context.Context, m machine, largest uint64) (*instance, error) {
+	i := &instance{machine: m, largest: largest, done: make(chan struct{})}
 	rand.Read(i.token[:])
 	go i.watch()
 	var err error
@@ -53,15 +54,21 @@ func (i *instance) watch() {
 	close(i.done)
 }
 
-// retry is how long to wait between attempts to reach an enclave that starts.
-const retry = 10 * time.Millisecond
+const (
+	// retry is how long to wait between attempts to reach an enclave that starts.
+	retry = 10 * time.Millisecond
+	// attemptTime bounds an attempt: one that came too early may get no answer.
+	attemptTime = 5 * time.Second
+)
 
 // awaitEnclave opens the control stream as soon as the enclave takes it.
 func (i *instance) awaitEnclave(ctx context.Context) (net.Conn, error) {
 	pause := time.NewTicker(retry)
 	defer pause.Stop()
 	for {
-		c, err := i.open(ctx, wire.Control)
+		attempt, cancel := context.WithTimeout(ctx, attemptTime)
+		c, err := i.open(attempt, wire.Control)
+		cancel()
 		refusal := wire.Refusal("")
 		switch {
 		case err == nil:
@@ -106,11 +113,11 @@ func (i *instance) open(ctx context.Context, kind wire.Kind) (net.Conn, error) {
 // Control implements [tee.Instance].
 func (i *instance) Control() net.Conn { return i.control }
 
-// OpenLane implements [tee.Instance]. The lane has no memory, whatever its size
-// was to be.
+// OpenLane implements [tee.Instance]. The lane has no memory, but a size that it
+// could not have elsewhere is an error here, too.
 func (i *instance) OpenLane(ctx context.Context, size int) (*tee.Lane, error) {
-	if size <= 0 {
-		return nil, fmt.Errorf("opening a lane: a size of %d bytes", size)
+	if size <= 0 || size%os.Getpagesize() != 0 || uint64(size) > i.largest {
+		return nil, fmt.Errorf("opening a lane: %d bytes are not whole pages up to the %d bytes that the manifest allows", size, i.largest)
 	}
 	bell, err := i.open(ctx, wire.Lane)
 	switch {

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime"
 
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/tee"
 )
-
-// device is the kernel's driver for Nitro Enclaves.
-const device = "/dev/nitro_enclaves"
 
 // machine is a virtual machine that runs an enclave.
 type machine interface {
@@ -33,16 +29,14 @@ type machine interface {
 // Hardware tells whether this machine has the driver.
 func Hardware() bool { return Backend{}.hardware() }
 
-func (b Backend) hardware() bool {
-	_, err := os.Stat(b.devicePath())
-	return !errors.Is(err, os.ErrNotExist)
-}
+func (b Backend) hardware() bool { return b.kernel().present() }
 
-func (b Backend) devicePath() string {
-	if b.driver != "" {
+// kernel is the driver that b launches with.
+func (b Backend) kernel() driver {
+	if b.driver != nil {
 		return b.driver
 	}
-	return device
+	return kernelDriver{}
 }
 
 // Launch implements [tee.Backend]. The enclave's state folder is not used:
@@ -80,12 +74,12 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 	if emulated {
 		m, err = emulate(ctx, s)
 	} else {
-		m, err = b.allocate(ctx, s)
+		m, err = allocate(b.kernel(), s)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return newInstance(ctx, m, cfg.Log)
+	return newInstance(ctx, m, img.Manifest.LaneMemory)
 }
 
 // spec is a machine to be.

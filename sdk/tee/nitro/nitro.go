@@ -26,8 +26,7 @@ const Name = "nitro"
 
 // Backend is the [tee.Backend]. The zero value is ready.
 type Backend struct {
-	driver  string // tests: the driver's device
-	devices ioctler
+	driver driver // nil: the kernel's; tests have a double of it
 }
 
 // Name implements [tee.Backend].

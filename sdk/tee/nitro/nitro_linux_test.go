@@ -3,10 +3,12 @@ package nitro
 import (
 	"encoding/hex"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/nitro/document"
 	"github.com/secgear/secgear/sdk/tee/nitro/eif"
 	"github.com/secgear/secgear/sdk/tee/teetest"
@@ -99,4 +101,26 @@ func TestModule(t *testing.T) {
 	if a, b := e.Control.Get("random"), e.Control.Get("random"); len(a) != 512 || a == b || strings.Count(a, a[:2]) > 100 {
 		t.Errorf("random numbers %s, %s", a, b)
 	}
+}
+
+// evidencePrefix is what documents of the emulation begin with: COSE_Sign1 with
+// an algorithm that is none.
+const evidencePrefix = "\x84\x43\xa1\x01\x20\xa0"
+
+// TestConformance runs the suite of all TEEs. An emulated machine takes seconds to
+// start: SECGEAR_TEST_TEES=all asks for the whole.
+func TestConformance(t *testing.T) {
+	t.Run("amd64", func(t *testing.T) {
+		skipWithout(t)
+		teetest.Suite{
+			Backend:        Backend{},
+			Program:        teetest.BuildFor(t, "testdata/testenclave", "amd64"),
+			Callee:         teetest.BuildCallee(t, "amd64"),
+			Kill:           func(i tee.Instance) error { return i.(*instance).machine.(*emulator).qemu.Kill() },
+			EvidencePrefix: evidencePrefix,
+			Short:          os.Getenv("SECGEAR_TEST_TEES") == "",
+			Lacks:          []string{"encrypted images", "buffers", "streams", "sealing", "counters"},
+			Share:          true,
+		}.Run(t)
+	})
 }

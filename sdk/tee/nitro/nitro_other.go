@@ -12,7 +12,7 @@ import (
 	"github.com/secgear/secgear/sdk/tee"
 )
 
-type ioctler any
+type driver any
 
 // Hardware tells whether this machine has the driver: never.
 func Hardware() bool { return false }

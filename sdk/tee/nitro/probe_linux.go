@@ -23,8 +23,8 @@ func (b Backend) ProbeArch(arch string) tee.Status {
 	var missing []tee.Missing
 	if emulated {
 		missing = probeTools()
-	} else if f, err := os.OpenFile(b.devicePath(), os.O_RDWR, 0); err != nil {
-		missing = append(missing, tee.Missing{What: b.devicePath(), Why: err.Error(), Fix: "join the group ne, or be root"})
+	} else if f, err := b.kernel().open(); err != nil {
+		missing = append(missing, tee.Missing{What: device, Why: err.Error(), Fix: "join the group ne, or be root"})
 	} else {
 		f.Close()
 	}

@@ -10,6 +10,7 @@ import (
 var lacking = map[string]func(Suite, *testing.T){
 	"encrypted images": Suite.lacksEncryption,
 	"buffers":          Suite.lacksBuffers,
+	"streams":          Suite.lacksStreams,
 	"sealing":          asks("sealimage x", "sealsigner x"),
 	"evidence":         asks("evidence x"),
 	"counters":         asks("count x"),
@@ -31,6 +32,12 @@ func asks(requests ...string) func(Suite, *testing.T) {
 func (s Suite) lacksBuffers(t *testing.T) {
 	if _, err := s.any(t).NewBuffer(t.Context(), 4096); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a buffer: %v", err)
+	}
+}
+
+func (s Suite) lacksStreams(t *testing.T) {
+	if c, err := s.any(t).Dial(t.Context(), streamName); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a stream: %v, %v", c, err)
 	}
 }
 

@@ -105,6 +105,9 @@ func (p *peImage) directories(optional, end int) error {
 	default:
 		return fmt.Errorf("unknown kind of optional header %#x", magic)
 	}
+	if at+4 > end {
+		return fmt.Errorf("optional header of %d bytes", end-optional)
+	}
 	count := le.Uint32(p.data[at:])
 	if count <= certificates {
 		return nil

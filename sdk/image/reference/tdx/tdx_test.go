@@ -232,6 +232,7 @@ func TestKernelRefused(t *testing.T) {
 		{"headers nowhere", put32(0x3c, 0xffffffff), "cut"},
 		{"no PE header", put32(0x3c, 0x48), "PE header"},
 		{"other optional header", put32(optional, 0), "optional header 0x0"},
+		{"sections in the optional header", put32(0x40+20, 0), "optional header of 0 bytes"},
 		{"headers longer than the file", put32(optional+60, 0x10000), "headers of 65536"},
 		{"headers without the checksum", put32(optional+60, 0x80), "headers of 128"},
 		{"sections longer than the file", put32(optional+160+16, 0x7fffffff), "cut"},
