@@ -34,7 +34,7 @@ func measuredNames() string { return strings.Join(slices.Sorted(maps.Keys(measur
 // launchFlags adds the flags that say how an image would be launched.
 func (i *invocation) launchFlags() *vm.Options {
 	o := new(vm.Options)
-	i.flags.StringVar(&o.Firmware, "firmware", "", "with --tee sev-snp, tdx: the firmware is in `file` (default: Debian's)")
+	i.flags.StringVar(&o.Firmware, "firmware", "", "with --tee sev-snp, tdx: the firmware is in `file` (default: as for launching)")
 	i.flags.StringVar(&o.Kernel, "kernel", "", "with --tee: the kernel is in `file`, and its modules in the folder modules beside it (default: as for launching)")
 	i.flags.StringVar(&o.CommandLine, "command-line", "", "with --tee: the kernel's command line is `text` (default: as for launching)")
 	i.flags.IntVar(&o.CPUs, "cpus", 0, "with --tee sev-snp: `number` of virtual processors (default: as for launching on this machine)")

@@ -14,11 +14,15 @@ import (
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
 	all := []tee.Backend{
-		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
-		cvm.Backend{}, tpm.Backend{},
+		vm.Backend{Kind: vm.SNP},
+		vm.Backend{Kind: vm.TDX},
+		vm.Backend{Kind: vm.CCA},
+		cvm.Backend{},
+		tpm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
-		sim.Backend{}, vm.Backend{},
+		sim.Backend{},
+		vm.Backend{},
 	}
 	if nitro.Hardware() {
 		return append([]tee.Backend{nitro.Backend{}}, all...)

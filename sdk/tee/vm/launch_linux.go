@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/secgear/secgear/sdk/internal/initramfs"
 	"github.com/secgear/secgear/sdk/internal/spawn"
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
@@ -43,7 +43,8 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 		return nil, err
 	}
 	cfg.Log.Info("machine started", "machine", l.machine.Type, "kvm", l.machine.KVM,
-		"kernel", l.kernel.dir, "kernel_sha256", fmt.Sprintf("%x", l.kernel.sum))
+		"kernel", l.kernel.dir, "kernel_sha256", fmt.Sprintf("%x", l.kernel.sum),
+		"image_bytes", l.imageBytes, "memory_mib", int64(l.machine.MemoryMiB))
 	i, err := newInstance(proc, l, cfg.Log)
 	if err != nil {
 		proc.Kill()
@@ -71,6 +72,7 @@ type launch struct {
 	stdout         [2]*os.File // QEMU's own output: our end, QEMU's
 	shared         []*os.File
 	sharedSize     uint64
+	imageBytes     int64 // of kernel and initramfs
 	machine        qemu.Machine
 	noAcceleration error // why it is emulated
 }
@@ -95,9 +97,6 @@ const maxMemories = spawn.Lowest - fdShared
 // overheadMiB is what a machine needs beside the enclave's own memory: its kernel
 // and the first copy of the program.
 const overheadMiB = 128
-
-// maxCPUs is how many processors a machine gets unless it is told.
-const maxCPUs = 8
 
 // open makes everything that the machine is given.
 func (l *launch) open(b Backend, img *image.Image) (err error) {
@@ -130,6 +129,7 @@ func (l *launch) open(b Backend, img *image.Image) (err error) {
 	if l.initrd, err = memoryFile("secgear-initramfs", initrd); err != nil {
 		return err
 	}
+	l.imageBytes = l.kernel.size + int64(len(initrd))
 	if err := l.openFiles(); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (l *launch) open(b Backend, img *image.Image) (err error) {
 		Confidential: confidential,
 	}
 	if l.machine.CPUs == 0 {
-		l.machine.CPUs = min(runtime.NumCPU(), maxCPUs)
+		l.machine.CPUs = boot.CPUs()
 	}
 	for i := range l.shared {
 		l.machine.Shared = append(l.machine.Shared, qemu.Memory{Path: inherited(fdShared + i), Size: l.sharedSize})
