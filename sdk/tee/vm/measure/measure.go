@@ -26,7 +26,7 @@ import (
 // itself.
 type Options struct {
 	Firmware    string // file with an OVMF; default: as for launching
-	Kernel      string // file; its modules are in the folder "modules" beside it; default: as for launching
+	Kernel      string // folder with kernel and modules, as scripts/kernel makes it; default: as for launching
 	CommandLine string // of the kernel; default: as for launching
 	CPUs        int    // virtual processors, for SEV-SNP; default: as for launching, up to 8 that this machine has
 	CPUModel    string // as QEMU calls it, for SEV-SNP; default: EPYC-v4
@@ -143,10 +143,10 @@ func (o Options) guest(img *image.Image, tee string) (*guest, error) {
 	if g.firmware, err = readFile("firmware", o.Firmware, ovmf.MaxSize); err != nil {
 		return nil, err
 	}
-	if g.kernel, err = readFile("kernel", o.Kernel, maxKernel); err != nil {
+	if g.kernel, err = readFile("kernel", filepath.Join(o.Kernel, boot.Kernel), maxKernel); err != nil {
 		return nil, err
 	}
-	list, err := readModules(filepath.Join(filepath.Dir(o.Kernel), boot.Modules), boot.Guests[tee].Modules)
+	list, err := readModules(filepath.Join(o.Kernel, boot.Modules), boot.Guests[tee].Modules)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (o *Options) find(arch, tee string) error {
 		if err != nil {
 			return fmt.Errorf("the kernel is missing: %w (scripts/kernel fetches it)", err)
 		}
-		o.Kernel = filepath.Join(dir, boot.Kernel)
+		o.Kernel = dir
 	}
 	return nil
 }
