@@ -57,6 +57,19 @@ key, only running it does.
 
 secgear build --encrypt does so at once.`,
 
+	"digest": `The digest is the image's own, the same everywhere. With --tee it prints reference
+values: what the evidence of such a TEE says once the image is launched there, and
+what they were computed of. Nothing runs, and no such hardware is needed. The
+image has to be signed.
+
+  secgear digest --tee sev-snp --cpus 2 demo.sgi    the launch digest
+  secgear digest --tee tdx demo.sgi                 MRTD, RTMR1 and RTMR2
+  secgear digest --tee nitro demo.sgi               PCR0, PCR1 and PCR2
+  secgear digest --tee tpm demo.sgi                 PCR13; with --tee cvm, too
+
+Firmware, kernel and command line are those that secgear launches with, unless
+flags name others. See docs/reference-values.md.`,
+
 	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]    a key to sign images
   secgear key image -o image.key                          a key to encrypt them
   secgear key id FILE

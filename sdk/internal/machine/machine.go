@@ -249,7 +249,7 @@ func (m *Machine) secret(use string) (derived [32]byte, err error) {
 // Launch starts img in a sandbox of this machine, measured.
 func (m *Machine) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig, around []tee.Protection) (tee.Instance, error) {
 	t := sandbox.TEE{Name: m.TEE, Inside: m.TSM != nil || m.Paravisor, Enter: func(ctx context.Context, id tee.Identity) (sandbox.Hardware, []tee.Protection, error) {
-		e, err := m.enter(id, id.Manifest.Name)
+		e, err := m.enter(id, measured.CommandLineOf(img))
 		if err != nil {
 			return nil, nil, err
 		}
