@@ -15,7 +15,9 @@ import (
 	"strings"
 
 	"github.com/secgear/secgear/internal/atomicfile"
+	"github.com/secgear/secgear/internal/gooutput"
 	"github.com/secgear/secgear/internal/process"
+	"github.com/secgear/secgear/internal/tempdir"
 	"github.com/secgear/secgear/internal/terminal"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/build"
@@ -49,12 +51,12 @@ func runRun(i *invocation) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "secgear-run-")
+	dir, err := tempdir.New("secgear-run-")
 	if err != nil {
-		return fmt.Errorf("making a temporary directory: %w", err)
+		return err
 	}
-	status, err := i.runProject(p, dir, *arch, *tee, *keyFile, hostArgs)
-	if left := os.RemoveAll(dir); err == nil && left != nil {
+	status, err := i.runProject(p, dir.Path, *arch, *tee, *keyFile, hostArgs)
+	if left := dir.Remove(); err == nil && left != nil {
 		err = fmt.Errorf("cleaning up: %w", left)
 	}
 	if err == nil && status != 0 {
@@ -162,14 +164,17 @@ func (i *invocation) buildHost(temp, dir string) (string, error) {
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := process.Run(i, cmd); err != nil {
-		return "", fmt.Errorf("building the host in %s: go build: %w\n%s", dir, err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("building the host in %s: go build: %w\n%s", dir, err, strings.TrimSpace(gooutput.From(dir, said.String())))
 	}
 	return name, nil
 }
 
 // follow runs cmd to its end, hands it the signals that arrive meanwhile, and
-// returns its exit status.
+// returns its exit status. Where the kernel can, cmd does not outlive us.
 func (i *invocation) follow(cmd *exec.Cmd) (int, error) {
+	runtime.LockOSThread() // whose end the kernel takes for ours
+	defer runtime.UnlockOSThread()
+	endWithUs(cmd)
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)

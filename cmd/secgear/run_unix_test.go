@@ -13,10 +13,12 @@ import (
 	"testing"
 )
 
-// TestSignals sends signals to "secgear run" alone: the host gets them, and
-// decides what they mean; nothing is left behind.
-func TestSignals(t *testing.T) {
-	dir, temp := t.TempDir(), t.TempDir()
+// runProject returns "secgear run" of a project whose host says "ready" and then
+// what signals it gets, and the folder for temporary files.
+func runProject(t *testing.T) (cmd *exec.Cmd, temp string) {
+	t.Helper()
+	dir := t.TempDir()
+	temp = t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod":               "module example.com/demo\n\ngo 1.26\n",
 		"enclave/main.go":      "package main\n\nfunc main() {}\n",
@@ -51,10 +53,17 @@ func main() {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("secgear", "run", dir) // TestMain put it into PATH
+	cmd = exec.Command("secgear", "run", dir) // TestMain put it into PATH
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+temp, "TMPDIR="+temp)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal
 	cmd.Stderr = os.Stderr
+	return cmd, temp
+}
+
+// TestSignals sends signals to "secgear run" alone: the host gets them, and
+// decides what they mean; nothing is left behind.
+func TestSignals(t *testing.T) {
+	cmd, temp := runProject(t)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

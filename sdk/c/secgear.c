@@ -104,6 +104,7 @@ enum {
 #define STALL (50 * US)
 #define SHORT_SPIN (2 * US)
 #define LONG_NAP (100 * MS)
+#define ATTACHING (10000 * MS) /* how long an owner may take to answer */
 #define NEVER UINT64_MAX
 
 /* What a fork wipes. */
@@ -180,6 +181,11 @@ struct secgear {
 #define LOAD(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define PEEK(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define STORE(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#ifdef __has_feature /* clang's way to tell */
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #ifdef __SANITIZE_THREAD__ /* which does not know fences */
 static uint32_t fence_word;
 #define FENCE() __atomic_fetch_add(&fence_word, 0, __ATOMIC_SEQ_CST)
@@ -1062,8 +1068,7 @@ static int connect_at(int dir, const char *file)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
 	    connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
 		return fd;
 	n = errno;
@@ -1155,8 +1160,20 @@ static void close_files(struct files *f)
 		close(f->fd[--f->n]);
 }
 
-/* receive reads n bytes and keeps the descriptors that come with them. */
-static int receive(int fd, void *b, size_t n, struct files *f)
+/* patient bounds the next recvmsg by what is left until a moment, if anything is. */
+static bool patient(int fd, uint64_t until)
+{
+	uint64_t t = now();
+	if (t >= until)
+		return false;
+	uint64_t us = (until - t) / US + 1;
+	struct timeval left = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof left) == 0;
+}
+
+/* receive reads n bytes until a moment, and keeps the descriptors that come with
+ * them. */
+static int receive(int fd, void *b, size_t n, struct files *f, uint64_t until)
 {
 	for (size_t got = 0; got < n;) {
 		union {
@@ -1165,6 +1182,8 @@ static int receive(int fd, void *b, size_t n, struct files *f)
 		} control;
 		struct iovec io = {(char *)b + got, n - got};
 		struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = control.b, .msg_controllen = sizeof control.b};
+		if (!patient(fd, until))
+			return SECGEAR_E_TIMEOUT;
 		ssize_t k = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
 		if (k < 0 && errno == EINTR)
 			continue;
@@ -1211,21 +1230,21 @@ static int refused(uint32_t code)
 static int ask(secgear *s, int fd, struct files *f, uint64_t *size)
 {
 	unsigned char request[5 + 16] = {2, 16, 0, 0, 0, 1}, head[5], body[80], waste[1024];
-	uint64_t memory = s->opt.memory;
+	uint64_t memory = s->opt.memory, until = now() + ATTACHING;
 	memcpy(request + 13, &memory, sizeof memory);
 	if (send(fd, request, sizeof request, MSG_NOSIGNAL) != sizeof request)
 		return SECGEAR_E_SYSTEM;
-	int err = receive(fd, head, sizeof head, f);
+	int err = receive(fd, head, sizeof head, f, until);
 	if (err != 0)
 		return err;
 	uint32_t n = get32(head + 1);
 	if (n > 1 << 20 || (head[0] == 0x81 && n < 4) || (head[0] == 0x80 && n < sizeof body) || (head[0] & 0xfe) != 0x80)
 		return SECGEAR_E_PROTOCOL;
 	uint32_t first = head[0] == 0x80 ? sizeof body : 4;
-	err = receive(fd, body, first, f);
+	err = receive(fd, body, first, f, until);
 	for (n -= first; err == 0 && n > 0;) {
 		uint32_t k = n < sizeof waste ? n : sizeof waste;
-		err = receive(fd, waste, k, f);
+		err = receive(fd, waste, k, f, until);
 		n -= k;
 	}
 	if (err != 0)
@@ -1253,7 +1272,7 @@ static int adopt(secgear *s, struct files *f, uint64_t size)
 
 	if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
 		return SECGEAR_E_PROTOCOL;
-	if (fstatfs(f->fd[0], &fs) != 0 || fs.f_type != TMPFS || fstat(f->fd[0], &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size != size)
+	if (fstatfs(f->fd[0], &fs) != 0 || fs.f_type != TMPFS || fstat(f->fd[0], &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size < size)
 		return SECGEAR_E_PROTOCOL;
 	if (size < HEADER + 2 * 65536 || size > most || size > SIZE_MAX)
 		return SECGEAR_E_PROTOCOL;

@@ -7,6 +7,7 @@ import (
 	cvm "github.com/secgear/secgear/sdk/tee/cvm/guest"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
 	tpm "github.com/secgear/secgear/sdk/tee/tpm/guest"
+	vm "github.com/secgear/secgear/sdk/tee/vm/guest"
 )
 
 // platforms is the table of TEEs that an enclave can find itself in. An entry
@@ -15,6 +16,7 @@ var platforms = []func() (p tee.Platform, ok bool, err error){
 	cvm.Start,
 	tpm.Start,
 	sim.Start,
+	vm.Start,
 }
 
 // platform finds the TEE that this program was started in. Its error matches

@@ -62,7 +62,7 @@ func TestOcalls(t *testing.T) {
 		}
 		return "host " + s, nil
 	}
-	services := func(r call.Registrar) { serve(r, outside, greet) }
+	services := func(r *host.Enclave) { serve(r, outside, greet) }
 	var fromSetup string
 	e = enclavetest.Start(t, func(e *enclave.Enclave) (err error) {
 		serve(e, inside, func(ctx context.Context, s string) (string, error) {
@@ -137,8 +137,8 @@ func TestSetupFails(t *testing.T) {
 func TestCallsBeforeReady(t *testing.T) {
 	var nested error
 	var loaded *host.Enclave
-	services := func(r call.Registrar) {
-		loaded = r.(*host.Enclave)
+	services := func(r *host.Enclave) {
+		loaded = r
 		serve(r, outside, func(ctx context.Context, _ string) (string, error) {
 			_, nested = do(ctx, loaded, inside, 0, "early")
 			return "", nil
@@ -183,7 +183,7 @@ func TestClose(t *testing.T) {
 			hooks <- fmt.Sprint(text, err)
 		})
 		return setup(e)
-	}, enclavetest.WithServices(func(r call.Registrar) {
+	}, enclavetest.WithServices(func(r *host.Enclave) {
 		serve(r, outside, func(_ context.Context, s string) (string, error) { return "heard " + s, nil })
 	}))
 	var wg sync.WaitGroup
@@ -253,8 +253,8 @@ func TestCloseDuringCalls(t *testing.T) {
 func TestCloseInHandler(t *testing.T) {
 	closed := make(chan error, 1)
 	var e *host.Enclave
-	services := func(r call.Registrar) {
-		e = r.(*host.Enclave)
+	services := func(r *host.Enclave) {
+		e = r
 		serve(r, outside, func(context.Context, string) (string, error) {
 			closed <- e.Close()
 			return "", nil

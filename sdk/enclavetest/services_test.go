@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/image"
 )
 
@@ -36,7 +36,7 @@ func TestServices(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var served atomic.Int32
-			serving := enclavetest.WithServices(func(r call.Registrar) {
+			serving := enclavetest.WithServices(func(r *host.Enclave) {
 				serve(r, outside, func(context.Context, string) (string, error) { served.Add(1); return "", nil })
 			})
 			check := func(err error) {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/image"
@@ -46,9 +45,10 @@ func WithPackage(dir string) Option { return func(c *config) { c.dir = dir } }
 // ([image.AnyService]). One given here allows what it lists, and nothing else.
 func WithManifest(m image.Manifest) Option { return func(c *config) { c.manifest = &m } }
 
-// WithServices registers what the host serves, before the enclave's setup runs.
-// The enclave may call what its manifest lists of it.
-func WithServices(register func(call.Registrar)) Option {
+// WithServices registers what the host serves, and has it listen, before the
+// enclave's setup runs: see host.Options. The enclave may call and dial what its
+// manifest lists of it.
+func WithServices(register func(*host.Enclave)) Option {
 	return func(c *config) { c.host.Services = register }
 }
 

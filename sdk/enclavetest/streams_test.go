@@ -9,6 +9,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
@@ -70,4 +71,30 @@ func TestStreams(t *testing.T) {
 	if _, err := e.Listen("late"); !errors.Is(err, tee.ErrClosed) {
 		t.Errorf("listen after close: %v", err)
 	}
+}
+
+// TestSetupDials: what the host listens for in Options.Services is there for the
+// enclave's setup.
+func TestSetupDials(t *testing.T) {
+	var ln net.Listener
+	enclavetest.Start(t, func(e *enclave.Enclave) error {
+		c, err := e.Dial(context.Background(), "config")
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	}, enclavetest.WithServices(func(e *host.Enclave) {
+		var err error
+		if ln, err = e.Listen("config"); err != nil {
+			t.Error(err)
+		}
+	}))
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(c); len(got) != 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	c.Close()
 }

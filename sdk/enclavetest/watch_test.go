@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclave"
 	_ "github.com/secgear/secgear/sdk/enclave/pprof"
 	"github.com/secgear/secgear/sdk/enclavetest"
@@ -67,7 +66,7 @@ func TestStats(t *testing.T) {
 
 // TestServedByHost: OCALLs are counted with the host.
 func TestServedByHost(t *testing.T) {
-	services := func(r call.Registrar) {
+	services := func(r *host.Enclave) {
 		serve(r, outside, func(context.Context, string) (string, error) { return "", errors.New("no") })
 	}
 	e := enclavetest.Start(t, func(e *enclave.Enclave) error {
@@ -171,7 +170,7 @@ func TestTraceCrosses(t *testing.T) {
 			return mine + "\n" + hosts, err
 		})
 		return nil
-	}, enclavetest.WithServices(func(r call.Registrar) { serve(r, outside, seen) }))
+	}, enclavetest.WithServices(func(r *host.Enclave) { serve(r, outside, seen) }))
 	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "congo=t61rcWkgMzE"
 	ctx, err := trace.With(t.Context(), parent, state)
 	if err != nil {

@@ -95,17 +95,20 @@ func (e *Enclave) attachTo(r *rendezvous.Request) (ended func(), err error) {
 	if !ok {
 		return nil, &rendezvous.Refused{Code: rendezvous.CodeUnsupported, Text: "TEE " + e.tee + " has lanes for its owner only"}
 	}
-	if n := e.attached.Add(1); n >= int64(m.Lanes) { // one is the owner's
-		e.attached.Add(-1)
-		return nil, &rendezvous.Refused{Code: rendezvous.CodeFull, Text: fmt.Sprintf("there are %d lanes, as many as the manifest allows", m.Lanes)}
+	most := m.Lanes - 1 // one is the owner's
+	if !e.guests.enter(r.Peer.UID, most, shared(m.Attach)) {
+		return nil, &rendezvous.Refused{Code: rendezvous.CodeFull, Text: fmt.Sprintf(
+			"the manifest allows %d lanes beside the owner's, of which no user gets more than are left for others", most)}
 	}
-	if err := e.hand(r, files, size); err != nil {
-		e.attached.Add(-1)
+	end, err := e.hand(r, files, size)
+	if err != nil {
+		e.guests.leave(r.Peer.UID)
 		return nil, err
 	}
 	return func() {
-		defer e.attached.Add(-1)
+		defer e.guests.leave(r.Peer.UID)
 		_, _ = io.CopyN(io.Discard, r.Conn, 1) // nothing comes until the end
+		end()
 	}, nil
 }
 
@@ -121,25 +124,34 @@ func (e *Enclave) laneSize(n uint64) (int, error) {
 	return min(int(n+pageSize-1)&^(pageSize-1), int(most)), nil
 }
 
-// hand opens a lane and gives its descriptors away.
-func (e *Enclave) hand(r *rendezvous.Request, files tee.LaneFiles, size int) error {
+// hand opens a lane and gives its descriptors away. end ends the lane, whoever
+// has it by then: it must not outlast what counts it.
+func (e *Enclave) hand(r *rendezvous.Request, files tee.LaneFiles, size int) (end func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), rendezvous.Patience)
 	defer cancel()
 	text, err := json.Marshal(about{e.tee, e.id.Manifest, e.Contracts(), e.Protections()})
 	if err != nil {
-		return fmt.Errorf("describing the enclave: %w", err)
+		return nil, fmt.Errorf("describing the enclave: %w", err)
 	}
 	mem, bell, err := files.OpenLaneFiles(ctx, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer mem.Close()
-	defer bell.Close()
+	end = func() {
+		if err := rendezvous.EndLane(bell); err != nil {
+			e.log.Warn("ending the lane of a process that left", "enclave", e.id.Manifest.Name, "peer", r.Peer, "err", err)
+		}
+	}
 	err = r.AnswerAttached(rendezvous.Attached{
 		Workers: uint32(e.opt.Workers), Memory: uint64(size), Digest: e.id.Digest, Signer: e.id.Signer, About: text,
 	}, mem, bell)
-	if err != nil {
-		return fmt.Errorf("handing over a lane: %w", err)
+	if err == nil {
+		err = r.Settle()
 	}
-	return r.Settle()
+	if err != nil {
+		end()
+		return nil, fmt.Errorf("handing over a lane: %w", err)
+	}
+	return end, nil
 }

@@ -32,7 +32,7 @@ type Enclave struct {
 
 	listeners shm.Listeners
 	socket    *rendezvous.Server // nil: none
-	attached  atomic.Int64       // lanes of other processes
+	guests    guests             // lanes of other processes
 	started   time.Time
 	confined  interface{ Protections() []tee.Protection } // nil until launched
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/internal/ring"
 	"github.com/secgear/secgear/sdk/tee"
@@ -46,9 +45,10 @@ type Options struct {
 	// names, see [KeyFile]; without that, encrypted images are not loaded.
 	ImageKey func(ctx context.Context, want KeyRequest) (image.Key, error)
 
-	// Services, if not nil, registers what this side serves (OCALLs) before the
-	// enclave's setup runs. More can be registered with the loaded enclave.
-	Services func(call.Registrar)
+	// Services, if not nil, is given the enclave before it runs, to register what
+	// this side serves (OCALLs) and to Listen, so that the enclave's setup can call
+	// and dial. Nothing else can be done with it yet; calls fail.
+	Services func(*Enclave)
 
 	// Log receives messages of the runtime and the enclave's own, cleaned of
 	// control characters, bounded in size and rate; nil: nobody does. The

@@ -3,8 +3,10 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/secgear/secgear/sdk/internal/control"
 	"github.com/secgear/secgear/sdk/internal/rendezvous"
@@ -37,8 +39,17 @@ func FindRunning(ctx context.Context) ([]Running, error) {
 	return list, ctx.Err()
 }
 
+// lookTime is how long the owner of an enclave may take to describe it: one that
+// is stopped must not hold up the view of the others. It asks the enclave for
+// insideTime.
+const lookTime = time.Second
+
+var errSilent = errors.New("the process that loaded the enclave does not answer")
+
 // ask asks for the numbers.
 func (r *Running) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lookTime, errSilent)
+	defer cancel()
 	doc, err := rendezvous.Ask(ctx, r.Socket, rendezvous.KindStatus, nil)
 	if err == nil {
 		r.Stats, err = parseStats(doc)

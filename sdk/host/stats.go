@@ -51,7 +51,7 @@ func (e *Enclave) Stats() Stats {
 	if l := e.lane.Load(); l != nil {
 		s.Stats, s.LaneBytes = l.Stats(), l.Size()
 		s.Made = slices.DeleteFunc(s.Made, func(m shm.MethodStats) bool { return m.ContractID == interior.ID })
-		s.Lanes = int(e.attached.Load())
+		s.Lanes = e.guests.count()
 		if l.Err() == nil {
 			s.Lanes++
 		}

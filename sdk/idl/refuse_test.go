@@ -46,6 +46,10 @@ demo.go:4:40: Echo embeds Other; write the methods out, so that their order and 
 	{"not an interface", "//secgear:ecall\ntype Echo struct{}\n", `demo.go:3:6: contract Echo must be declared as an interface, with its methods written out`},
 	{"named after an interface", "//secgear:ocall\ntype Echo Other\ntype Other interface{ Do(context.Context) error }\n", `demo.go:3:6: contract Echo must be declared as an interface, with its methods written out`},
 	{"alias", "//secgear:ocall\ntype Echo = interface{ Do(context.Context) error }\n", `demo.go:3:6: contract Echo must be declared as an interface, with its methods written out`},
+	{"directives in a generic contract", "//secgear:ecall\ntype Echo[T any] interface {\n\t//secgear:private\n\t//secgear:switched\n\tDo(context.Context, T) error\n}\n//secgear:ocall\ntype Out interface {\n\t//secgear:allow Echo.Do\n\tDo(context.Context) error\n}\n", `demo.go:3:6: contract Echo can't have type parameters; declare an interface for each type`},
+	{"directives in what is no interface", "//secgear:ecall\ntype Echo struct {\n\t//secgear:switched\n\tDo int\n}\n", `demo.go:3:6: contract Echo must be declared as an interface, with its methods written out`},
+	{"directives in what is embedded", echo("Other", "type Other interface {\n\t//secgear:switched\n\tDo(context.Context) error\n}\n"), `demo.go:4:2: Echo embeds Other; write the methods out, so that their order and numbers are plain`},
+	{"directives in both directions", "//secgear:ecall\n//secgear:ocall\ntype Echo interface {\n\t//secgear:private\n\tDo(context.Context) error\n\t//secgear:allow Echo.Do\n\tTo(context.Context) error\n}\n", `demo.go:4:6: Echo is marked both //secgear:ecall and //secgear:ocall; declare an interface for each direction`},
 	{"unexported contract", "//secgear:ecall\ntype echo interface{ Do(context.Context) error }\n", `demo.go:3:6: contract echo must be exported, both sides use it`},
 	{"generic contract", "//secgear:ecall\ntype Echo[T any] interface{ Do(context.Context, T) error }\n", `demo.go:3:6: contract Echo can't have type parameters; declare an interface for each type`},
 	{"both directions", "//secgear:ecall\n//secgear:ocall\ntype Echo interface{ Do(context.Context) error }\n", `demo.go:4:6: Echo is marked both //secgear:ecall and //secgear:ocall; declare an interface for each direction`},
@@ -130,6 +134,7 @@ demo.go:4:51: Echo.Do: the array length N can't be made out; write the number`},
 	{"not quite an error", echo("Do(context.Context) error", "//secgear:error\nvar Err = fault{}\ntype fault struct{}\nfunc (*fault) Error() string { return \"\" }\n"), `demo.go:7:5: sentinel Err is fault and not an error`},
 	{"no value", echo("Do(context.Context) error", "//secgear:error\nvar Err error\n"), `demo.go:7:5: sentinel Err has no value; write Err = errors.New("…")`},
 	{"blank", echo("Do(context.Context) error", "//secgear:error\nvar _ = errors.New(\"\")\n"), `demo.go:7:5: a sentinel needs a name`},
+	{"unexported sentinel", echo("Do(context.Context) error", "//secgear:error\nvar (\n\tErrA = errors.New(\"a\")\n\terrB = errors.New(\"b\")\n)\n"), `demo.go:9:2: sentinel errB must be exported, both sides compare errors with it`},
 	{"of another package", echo("Do(context.Context) error", "//secgear:error\nvar (\n\tErrA = http.ErrServerClosed\n\tErrB, ErrC = http.Errors()\n)\n"), `demo.go:8:2: can't tell that ErrA is an error; write var ErrA error = http.ErrServerClosed
 demo.go:9:2: can't tell that ErrB is an error; write var ErrB error = …
 demo.go:9:8: can't tell that ErrC is an error; write var ErrC error = …`},

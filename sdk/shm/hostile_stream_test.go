@@ -174,11 +174,11 @@ func TestHostileReader(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("wrote %d: %v", n, err)
 		}
-		if n == 0 {
+		if n == 0 && written > 0 { // else the machine was too busy to begin
 			break
 		}
 	}
-	if written == 0 || written > window {
+	if written > window {
 		t.Errorf("%d bytes were written", written)
 	}
 	if s.inFlight > window || a.lane.streams.used > a.lane.streams.pool+a.lane.streams.share {

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	contract = &call.Contract{Name: "test.C", ID: 0xc0ffee, Methods: []call.Method{{Name: "Echo"}, {Name: "Block"}, {Name: "Sleep"}, {Name: "Out"}}}
+	contract = &call.Contract{Name: "test.C", ID: 0xc0ffee, Methods: []call.Method{{Name: "Echo"}, {Name: "Block"}, {Name: "Sleep"}, {Name: "Out"}, {Name: "Fail"}, {Name: "Large"}}}
 	outside  = &call.Contract{Name: "test.Outside", ID: 2, Methods: []call.Method{{Name: "Do"}}}
 )
 
@@ -43,8 +43,8 @@ func do(ctx context.Context, e call.Caller, method uint16, in string) (string, e
 }
 
 // answers registers the contract that the enclave calls, answering with text.
-func answers(text string) func(call.Registrar) {
-	return func(r call.Registrar) {
+func answers(text string) func(*host.Enclave) {
+	return func(r *host.Enclave) {
 		r.Register(call.Service{Contract: outside, Dispatch: func(_ context.Context, _ uint16, q call.Request) error {
 			var enc call.Encoder
 			q.Results(call.SizeString(text), &enc)

@@ -24,15 +24,25 @@ func build(t *testing.T, flags ...string) string {
 	if err != nil {
 		t.Skip(err)
 	}
+	return buildBy(t, cc, flags...)
+}
+
+// buildBy is build with a compiler of one's choice.
+func buildBy(t *testing.T, cc string, flags ...string) string {
+	t.Helper()
 	programs.Lock()
 	defer programs.Unlock()
-	key := strings.Join(flags, " ")
+	key := cc + " " + strings.Join(flags, " ")
 	if p, ok := programs.built[key]; ok {
 		return p
 	}
 	p := filepath.Join(programs.dir, fmt.Sprintf("test%d", len(programs.built)))
 	args := append([]string{"-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-g", "-I", "..", "-o", p, "testdata/test.c", "../secgear.c"}, flags...)
-	if out, err := exec.Command(cc, append(args, "-lpthread")...).CombinedOutput(); err != nil {
+	out, err := exec.Command(cc, append(args, "-lpthread")...).CombinedOutput()
+	if err != nil && strings.Contains(string(out), "libclang_rt") {
+		t.Skip("clang's sanitizers are missing: apt-get install libclang-rt-dev")
+	}
+	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", cc, strings.Join(args, " "), err, out)
 	}
 	programs.built[key] = p
@@ -58,6 +68,9 @@ func compiler() (string, error) {
 }
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(asGuest); path != "" {
+		beGuest(path)
+	}
 	dir, err := os.MkdirTemp("", "secgear-c-")
 	if err != nil {
 		panic(err)
@@ -104,6 +117,37 @@ var variants = []struct {
 	{"tsan", []string{"-O1", "-fsanitize=thread"}},
 }
 
+// TestClang is TestC with clang, in a shorter form.
+func TestClang(t *testing.T) {
+	cc, err := exec.LookPath("clang")
+	if err != nil {
+		t.Skip("clang is missing: apt-get install clang")
+	}
+	_, path := load(t)
+	for _, v := range variants {
+		t.Run(v.name, func(t *testing.T) {
+			program := buildBy(t, cc, v.flags...)
+			for _, mode := range [][2]string{{"calls", ""}, {"threads", "100"}, {"cancel", "10"}, {"jump", "30"}, {"prefork", "30"}, {"forks-alone", "5"}} {
+				t.Run(mode[0], func(t *testing.T) {
+					skipUnderSanitizer(t, v.name, mode[0])
+					run(t, program, mode[0], path, mode[1])
+				})
+			}
+		})
+	}
+}
+
+// skipUnderSanitizer skips what sanitizers don't support.
+func skipUnderSanitizer(t *testing.T, variant, mode string) {
+	t.Helper()
+	if variant == "asan" && (mode == "forks" || mode == "cancel" || mode == "starve") {
+		t.Skip("the address sanitizer survives neither forks among threads nor the unwinding of cancelled ones")
+	}
+	if variant == "tsan" && (mode == "jump" || mode == "prefork" || strings.HasPrefix(mode, "forks")) {
+		t.Skip("the thread sanitizer knows neither jumps out of handlers nor forks with threads")
+	}
+}
+
 // TestC runs the C test program in each mode, compiled in each way.
 func TestC(t *testing.T) {
 	_, path := load(t)
@@ -111,15 +155,10 @@ func TestC(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			program := build(t, v.flags...)
 			for _, mode := range [][2]string{
-				{"calls", ""}, {"threads", "300"}, {"cancel", "40"}, {"jump", "100"}, {"prefork", "120"}, {"forks", "10"}, {"forks-alone", "10"},
+				{"calls", ""}, {"threads", "300"}, {"cancel", "40"}, {"starve", "20"}, {"jump", "100"}, {"prefork", "120"}, {"forks", "10"}, {"forks-alone", "10"},
 			} {
 				t.Run(mode[0], func(t *testing.T) {
-					if v.name == "asan" && (mode[0] == "forks" || mode[0] == "cancel") {
-						t.Skip("the address sanitizer survives neither forks among threads nor the unwinding of cancelled ones")
-					}
-					if v.name == "tsan" && (mode[0] == "jump" || mode[0] == "prefork" || strings.HasPrefix(mode[0], "forks")) {
-						t.Skip("the thread sanitizer knows neither jumps out of handlers nor forks with threads")
-					}
+					skipUnderSanitizer(t, v.name, mode[0])
 					run(t, program, mode[0], path, mode[1])
 				})
 			}

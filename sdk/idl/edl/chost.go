@@ -252,7 +252,7 @@ func (w *cWriter) functionC(f *Function, index int) {
 	}
 	if !f.Return.isVoid() {
 		w.c("\t%s sg_v;\n\tmemset(&sg_v, 0, sizeof(sg_v));", f.Return)
-		for _, line := range w.getElem(Type{Base: f.Return.Base, Tag: f.Return.Tag, Foreign: f.Return.Foreign, Pointers: f.Return.Pointers}, "sg_v", f.Return.String(), false) {
+		for _, line := range w.getElem(Type{Base: f.Return.Base, Tag: f.Return.Tag, Foreign: f.Return.Foreign, Pointers: f.Return.Pointers, Pos: f.Return.Pos}, "sg_v", f.Return.String(), false) {
 			w.c("\t%s", line)
 		}
 		w.c("\tif (sg_retval)\n\t\t*sg_retval = sg_v;")

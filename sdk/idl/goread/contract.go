@@ -16,17 +16,20 @@ func (r *reader) contract(p *model.Package, spec *ast.TypeSpec, doc *ast.Comment
 	name := spec.Name.Name
 	if ecall && ocall {
 		r.fault(spec.Name, "%s is marked both //%s and //%s; declare an interface for each direction", name, ecallDirective, ocallDirective)
+		r.excuse(spec)
 	}
 	if !spec.Name.IsExported() {
 		r.fault(spec.Name, "contract %s must be exported, both sides use it", name)
 	}
 	if spec.TypeParams != nil {
 		r.fault(spec.Name, "contract %s can't have type parameters; declare an interface for each type", name)
+		r.excuse(spec)
 		return
 	}
 	iface, ok := spec.Type.(*ast.InterfaceType)
 	if !ok || spec.Assign.IsValid() {
 		r.fault(spec.Name, "contract %s must be declared as an interface, with its methods written out", name)
+		r.excuse(spec)
 		return
 	}
 	c := &model.Contract{Pos: r.pos(spec.Name), Name: name, Doc: doc.Text()}
@@ -48,6 +51,9 @@ func (r *reader) methods(c *model.Contract, iface *ast.InterfaceType) []*model.M
 		if !ok || len(f.Names) != 1 {
 			r.fault(f.Type, "%s embeds %s; write the methods out, so that their order and numbers are plain",
 				contract, types.ExprString(f.Type))
+			if id, ok := f.Type.(*ast.Ident); ok && r.specs[r.info.Uses[id]] != nil {
+				r.excuse(r.specs[r.info.Uses[id]])
+			}
 			continue
 		}
 		m := r.method(contract, f, fn)
@@ -149,6 +155,8 @@ func (r *reader) sentinels(p *model.Package, spec *ast.ValueSpec) {
 		switch obj := r.info.Defs[id]; {
 		case id.Name == "_":
 			r.fault(id, "a sentinel needs a name")
+		case !id.IsExported():
+			r.fault(id, "sentinel %s must be exported, both sides compare errors with it", id.Name)
 		case len(spec.Values) == 0:
 			r.fault(id, "sentinel %s has no value; write %s = errors.New(\"…\")", id.Name, id.Name)
 		case obj == nil || r.unknown(obj.Type()):

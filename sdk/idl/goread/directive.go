@@ -124,6 +124,18 @@ func (d directives) take(doc *ast.CommentGroup, name string) bool {
 	return has
 }
 
+// excuse takes the directives within a declaration that was refused: that they are
+// out of place there follows from it. Its methods may be named elsewhere.
+func (r *reader) excuse(spec *ast.TypeSpec) {
+	r.refused[spec.Name.Name] = true
+	for c, d := range r.directives {
+		if spec.Pos() <= c.Pos() && c.Pos() < spec.End() {
+			d.taken = true
+			r.directives[c] = d
+		}
+	}
+}
+
 // leftover reports the directives that nothing has taken.
 func (d directives) leftover(faults *model.Faults) {
 	for _, left := range d {

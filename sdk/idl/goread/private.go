@@ -50,6 +50,9 @@ func (r *reader) resolve(p *model.Package) {
 		}
 	}
 	for _, a := range r.allowed {
+		if contract, _, _ := strings.Cut(a.name, "."); r.refused[contract] {
+			continue
+		}
 		m := methods[a.name]
 		if m == nil {
 			r.faults.Addf(a.pos, "//%s %s: there is no method of this name that is marked //%s; write Contract.Method", allowDirective, a.name, privateDirective)

@@ -63,6 +63,8 @@ func readSource(src *source, dir, path string, faults model.Faults) (*model.Pack
 		exprs:  map[*types.Var]ast.Expr{},
 		specs:  map[types.Object]*ast.TypeSpec{},
 		docs:   map[*ast.TypeSpec]*ast.CommentGroup{},
+
+		refused: map[string]bool{},
 	}
 	r.checkTypes(dir, path)
 	r.directives = collectDirectives(src, &r.faults)
@@ -95,6 +97,7 @@ type reader struct {
 	docs  map[*ast.TypeSpec]*ast.CommentGroup
 
 	allowed []allowance
+	refused map[string]bool // interfaces of which nothing more is to be said
 }
 
 func (r *reader) pos(n ast.Node) token.Position { return r.fset.Position(n.Pos()) }

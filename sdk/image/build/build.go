@@ -23,7 +23,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/secgear/secgear/internal/gooutput"
 	"github.com/secgear/secgear/internal/process"
+	"github.com/secgear/secgear/internal/tempdir"
 	"github.com/secgear/secgear/sdk/image"
 	"github.com/secgear/secgear/sdk/image/imagefile"
 )
@@ -202,14 +204,14 @@ func environment(caller []string, settings map[string]string) []string {
 // this machine, it builds it again without them: compiled packages are cached,
 // so that it costs one more linking.
 func (t *tool) compile(ctx context.Context, o Options) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "secgear-build-")
+	dir, err := tempdir.New("secgear-build-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) // a temporary directory
-	out := filepath.Join(dir, "program")
+	defer dir.Remove() // a temporary directory
+	out := filepath.Join(dir.Path, "program")
 	here := *t
-	here.env = append(slices.Clip(t.env), "GOTMPDIR="+dir) // go leaves its files behind when interrupted
+	here.env = append(slices.Clip(t.env), "GOTMPDIR="+dir.Path) // go leaves its files behind when interrupted
 	t = &here
 	if err := t.link(ctx, o, out, ""); err != nil {
 		return nil, err
@@ -265,7 +267,7 @@ func (t *tool) run(ctx context.Context, o Options, args ...string) ([]byte, erro
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, t.explain(args[0], err, stderr.String())
+		return nil, t.explain(args[0], err, gooutput.From(o.Dir, stderr.String()))
 	}
 	return stdout.Bytes(), nil
 }

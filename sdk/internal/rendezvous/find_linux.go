@@ -27,6 +27,7 @@ func List(ctx context.Context) ([]Entry, error) {
 	for _, f := range files {
 		e, ok := parseFileName(f.Name())
 		if !ok {
+			sweep(dir, f)
 			continue
 		}
 		e.Path = filepath.Join(dir, f.Name())
@@ -41,6 +42,24 @@ func List(ctx context.Context) ([]Entry, error) {
 	sortEntries(list)
 	return list, nil
 }
+
+// sweep removes a socket whose maker died before it was ready.
+func sweep(dir string, f os.DirEntry) {
+	if !strings.HasPrefix(f.Name(), unfinished) || f.Type() != os.ModeSocket {
+		return
+	}
+	info, err := f.Info()
+	if err != nil || time.Since(info.ModTime()) < makingTime {
+		return
+	}
+	path := filepath.Join(dir, f.Name())
+	if clear(path) == nil {
+		_ = os.Remove(path) // another lister may be faster
+	}
+}
+
+// makingTime is how long a socket may take to become ready. Tests shorten it.
+var makingTime = time.Minute
 
 // alive tells whether somebody listens, and removes the socket if not. Sockets
 // get their names only once somebody listens.

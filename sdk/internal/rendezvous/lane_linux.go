@@ -32,6 +32,21 @@ func (r *Request) AnswerAttached(a Attached, mem, bell *os.File) error {
 	return err
 }
 
+// EndLane ends a lane that was handed over, whoever else has its bell, and closes
+// bell.
+func EndLane(bell *os.File) error {
+	raw, err := bell.SyscallConn()
+	if err != nil {
+		return err
+	}
+	control := raw.Control(func(fd uintptr) {
+		if err = unix.Shutdown(int(fd), unix.SHUT_RDWR); err == unix.ENOTCONN {
+			err = nil // the enclave has closed its end
+		}
+	})
+	return errors.Join(control, err, bell.Close())
+}
+
 // Attach asks the process that serves the socket at path for a lane, and
 // returns it with the connection, which is to stay open as long as the lane is
 // in use. The error may be a [*Refused].
@@ -178,7 +193,7 @@ func mapMemory(fd int, size uint64) ([]byte, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
 	}
-	if uint64(st.Size) != size {
+	if st.Size < 0 || uint64(st.Size) < size { // a TEE may have more of it than a lane needs
 		return nil, fmt.Errorf("%w: %d bytes instead of %d", ErrProtocol, st.Size, size)
 	}
 	return unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)

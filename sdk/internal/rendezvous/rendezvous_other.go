@@ -78,6 +78,9 @@ func Ask(context.Context, string, Kind, []byte) ([]byte, error) { return nil, er
 // AnswerAttached does nothing here.
 func (*Request) AnswerAttached(Attached, *os.File, *os.File) error { return errSystem }
 
+// EndLane returns an error.
+func EndLane(*os.File) error { return errSystem }
+
 // Attach returns an error.
 func Attach(context.Context, string, AttachRequest) (Attached, *tee.Lane, *net.UnixConn, error) {
 	return Attached{}, nil, nil, errSystem

@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Config says what a [Server] serves.
@@ -54,7 +57,10 @@ func (r *Request) Settle() error {
 }
 
 // FromOwner tells whether the request is this user's or root's.
-func (r *Request) FromOwner() bool { return r.Peer.UID == uint32(os.Geteuid()) || r.Peer.UID == 0 }
+func (r *Request) FromOwner() bool { return owns(r.Peer.UID) }
+
+// owns tells whether uid is this user or root.
+func owns(uid uint32) bool { return uid == uint32(os.Geteuid()) || uid == 0 }
 
 // Answer sends the result.
 func (r *Request) Answer(payload []byte) error {
@@ -73,7 +79,8 @@ const (
 	// maxPerUser is how many connections of one user are served at a time, those
 	// that stay aside; more are closed at once.
 	maxPerUser = 64
-	// maxUnsettled is how many those of all users are.
+	// maxUnsettled is how many those of all users are, which keep out neither this
+	// user nor root.
 	maxUnsettled = 256
 )
 
@@ -82,6 +89,7 @@ type Server struct {
 	cfg      Config
 	path     string
 	listener *net.UnixListener
+	made     os.FileInfo // the socket, which somebody else's may replace
 	closing  chan struct{}
 	once     sync.Once
 	wg       sync.WaitGroup
@@ -97,12 +105,12 @@ var served atomic.Uint32
 
 // Listen makes the socket and serves it until Close.
 func Listen(cfg Config) (*Server, error) {
-	path, l, err := cfg.bind()
+	path, made, l, err := cfg.bind()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, path: path, listener: l, closing: make(chan struct{}),
+		cfg: cfg, path: path, listener: l, made: made, closing: make(chan struct{}),
 		conns: make(map[*net.UnixConn]struct{}), perUser: make(map[uint32]int),
 	}
 	s.wg.Go(s.accept)
@@ -110,20 +118,20 @@ func Listen(cfg Config) (*Server, error) {
 }
 
 // bind makes the socket.
-func (c Config) bind() (path string, l *net.UnixListener, err error) {
+func (c Config) bind() (path string, made os.FileInfo, l *net.UnixListener, err error) {
 	for range 8 {
 		if path, err = c.path(); err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
-		if l, err = bind(path, c.Anybody); err == nil {
-			return path, l, nil
+		if made, l, err = bind(path, c.Anybody); err == nil {
+			return path, made, l, nil
 		}
 		if c.Path != "" || !errors.Is(err, os.ErrNotExist) {
 			break
 		}
 		// Somebody removed the folder, of which theirs was the last socket.
 	}
-	return "", nil, fmt.Errorf("making the socket %s: %w", path, err)
+	return "", nil, nil, fmt.Errorf("making the socket %s: %w", path, err)
 }
 
 // path is where the socket is to be.
@@ -141,35 +149,58 @@ func (c Config) path() (string, error) {
 
 // bind listens at path. The socket gets this name when it is ready, so that
 // nobody takes it for a dead one meanwhile.
-func bind(path string, anybody bool) (*net.UnixListener, error) {
+func bind(path string, anybody bool) (os.FileInfo, *net.UnixListener, error) {
 	if err := clear(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	making := filepath.Join(filepath.Dir(path), fmt.Sprintf(".new-%d-%d", os.Getpid(), served.Add(1)))
+	making := filepath.Join(filepath.Dir(path), fmt.Sprintf("%s%d-%d", unfinished, os.Getpid(), served.Add(1)))
 	if err := os.Remove(making); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
 	short, done, err := shorten(making)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer done()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: short, Net: "unix"})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	l.SetUnlinkOnClose(false)
 	mode := os.FileMode(0o600)
 	if anybody {
 		mode = 0o666
 	}
-	if err = os.Chmod(making, mode); err == nil {
+	made, err := setMode(making, mode)
+	if err == nil {
 		err = os.Rename(making, path)
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.Close(), os.Remove(making))
+		return nil, nil, errors.Join(err, l.Close(), os.Remove(making))
 	}
-	return l, nil
+	return made, l, nil
+}
+
+// unfinished begins the names of sockets that are not ready.
+const unfinished = ".new-"
+
+// setMode changes the mode of the socket at path and of nothing that may have taken
+// its place in a folder that is not ours alone.
+func setMode(path string, mode os.FileMode) (os.FileInfo, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // only named
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); info.Mode().Type() != os.ModeSocket || !ok || int(st.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("somebody replaced %s", path)
+	}
+	return info, os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
 }
 
 // clear refuses a path at which something else is than a socket that nobody
@@ -189,10 +220,14 @@ func clear(path string) error {
 		return err
 	}
 	defer done()
-	if conn, err := net.DialTimeout("unix", short, Patience); err == nil {
+	conn, err := net.DialTimeout("unix", short, Patience)
+	switch {
+	case err == nil:
 		return errors.Join(errors.New("somebody else serves it"), conn.Close())
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist):
+		return nil
 	}
-	return nil
+	return fmt.Errorf("it may be somebody else's: %w", err) // too busy to answer, or not for us
 }
 
 // Path is where the socket is.
@@ -204,7 +239,7 @@ func (s *Server) Close() error {
 	var err error
 	s.once.Do(func() {
 		close(s.closing)
-		err = errors.Join(os.Remove(s.path), s.listener.Close())
+		err = errors.Join(s.remove(), s.listener.Close())
 		if s.cfg.Path == "" {
 			_ = os.Remove(filepath.Dir(s.path)) // if it is empty
 		}
@@ -218,6 +253,18 @@ func (s *Server) Close() error {
 		}
 	})
 	s.wg.Wait()
+	return err
+}
+
+// remove removes the socket unless its path has become somebody else's.
+func (s *Server) remove() error {
+	now, err := os.Lstat(s.path)
+	if err == nil && os.SameFile(now, s.made) {
+		err = os.Remove(s.path)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	return err
 }
 
@@ -261,7 +308,7 @@ func (s *Server) admit(conn *net.UnixConn, uid uint32) bool {
 		return false
 	default:
 	}
-	if s.perUser[uid] >= maxPerUser || s.unsettled >= maxUnsettled {
+	if s.perUser[uid] >= maxPerUser || s.unsettled >= maxUnsettled && !owns(uid) {
 		return false
 	}
 	s.perUser[uid]++

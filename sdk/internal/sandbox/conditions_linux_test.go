@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -118,11 +119,12 @@ func pid(e *teetest.Enclave) int { return e.Instance.(*instance).Pid() }
 type Backend struct {
 	without  string // the part of the confinement to leave out
 	emulator string // the file to take for the emulator
+	pulse    time.Duration
 }
 
 func (b Backend) tee(dir string) TEE {
 	return TEE{
-		Name: "sim", Without: b.without, Emulator: b.emulator,
+		Name: "sim", Without: b.without, Emulator: b.emulator, Pulse: b.pulse,
 		Enter: func(_ context.Context, id tee.Identity) (Hardware, []tee.Protection, error) {
 			machine, err := hardware.Open(dir)
 			if err != nil {

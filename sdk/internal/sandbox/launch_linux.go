@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func (t TEE) launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig)
 	l.close() // the enclave's ends too: their end must show its end
 	if err := i.greet(ctx, id); err != nil {
 		return nil, errors.Join(err, i.Close())
+	}
+	if l.guest != nil {
+		go i.pulse(cmp.Or(t.Pulse, pulseEvery), cmp.Or(t.Pulse, pulsePatience))
 	}
 	i.protections = slices.Concat(around, []tee.Protection{{Name: partProgram, Active: true}}, l.decryption, report, i.protections)
 	return i, nil

@@ -25,6 +25,7 @@ package sandbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/secgear/secgear/sdk/tee"
 )
@@ -47,6 +48,9 @@ type TEE struct {
 	Without string
 	// Emulator, for tests, is the file to take for the emulator.
 	Emulator string
+	// Pulse, for tests, is how soon an emulated enclave that stands still is
+	// noticed.
+	Pulse time.Duration
 }
 
 // Hardware is what a TEE does for one enclave that runs in it. What it lacks

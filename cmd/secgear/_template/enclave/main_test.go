@@ -8,8 +8,8 @@ import (
 
 	demo "example.com/template"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 )
 
 // clock is a host's clock that stands still.
@@ -21,8 +21,8 @@ func (c clock) Now(context.Context) (time.Time, error) { return time.Time(c), ni
 // privileges, and a debugger can look inside.
 func TestHello(t *testing.T) {
 	noon := clock(time.Date(2030, time.May, 1, 12, 0, 0, 0, time.UTC))
-	e := enclavetest.Start(t, setup, enclavetest.WithServices(func(r call.Registrar) {
-		demo.RegisterClock(r, noon)
+	e := enclavetest.Start(t, setup, enclavetest.WithServices(func(h *host.Enclave) {
+		demo.RegisterClock(h, noon)
 	}))
 	greeter := demo.NewGreeterClient(e)
 

@@ -11,7 +11,6 @@ import (
 
 	demo "example.com/template"
 
-	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/tee/all"
 )
@@ -34,7 +33,7 @@ func main() {
 func run(ctx context.Context, image, name string) (err error) {
 	e, err := host.Load(ctx, image, host.Options{
 		Backends: all.Backends(),
-		Services: func(r call.Registrar) { demo.RegisterClock(r, clock{}) },
+		Services: func(e *host.Enclave) { demo.RegisterClock(e, clock{}) },
 		Log:      slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -285,6 +285,75 @@ static void cancel(unsigned rounds)
 	secgear_detach(shared);
 }
 
+/* want begins a call for which there is no room, and is cancelled meanwhile. */
+static void *want(void *size)
+{
+	secgear_call c = {0};
+	pthread_cleanup_push(end, &c);
+	begin(shared, &c, ECHO, (uint32_t)(uintptr_t)size, 1);
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+static void cancel_those_who_want(uint32_t size, unsigned rounds)
+{
+	pthread_t t[4];
+	for (unsigned round = 0; round < rounds; round++) {
+		for (int i = 0; i < 4; i++)
+			CHECK(pthread_create(&t[i], NULL, want, (void *)(uintptr_t)size) == 0, "thread");
+		ms(round % 5);
+		for (int i = 0; i < 4; i++)
+			pthread_cancel(t[i]);
+		for (int i = 0; i < 4; i++) {
+			void *r;
+			pthread_join(t[i], &r);
+			CHECK(r == PTHREAD_CANCELED, "there was room");
+		}
+	}
+}
+
+/* starve: threads are cancelled while they wait for a slot, and for memory. */
+static void starve(unsigned rounds)
+{
+	enum { LARGE_CALL = 30000 };
+	static secgear_call held[SECGEAR_SLOTS];
+	static secgear_ref refs[4096];
+	unsigned char *mem;
+	size_t n = 0;
+
+	shared = attach();
+	for (int i = 0; i < SECGEAR_SLOTS; i++)
+		CHECK(begin(shared, &held[i], ECHO, 1, 1) == 0, "begin");
+	cancel_those_who_want(1, rounds);
+	for (int i = 0; i < SECGEAR_SLOTS; i++)
+		secgear_end(&held[i]);
+	all_free(shared);
+	for (size_t size = (size_t)8 << 20; size >= 16384; size /= 2)
+		while (n < sizeof refs / sizeof *refs && secgear_buffer(shared, size, &refs[n], &mem) == 0)
+			n++;
+	CHECK(n < sizeof refs / sizeof *refs, "the arena has no end");
+	cancel_those_who_want(LARGE_CALL, rounds);
+	while (n > 0)
+		CHECK(secgear_free(shared, &refs[--n]) == 0, "free");
+	must_echo(shared, LARGE_CALL, 1);
+	all_free(shared);
+	secgear_detach(shared);
+}
+
+/* until_lost: calls until the owner has ended. */
+static void until_lost(void)
+{
+	secgear *s = attach();
+	int r;
+	must_echo(s, 1, 1);
+	printf("attached\n");
+	fflush(stdout);
+	while ((r = echo(s, 1000, 1)) == 0)
+		;
+	CHECK(r == SECGEAR_E_LOST, "%s", secgear_strerror(r));
+	secgear_detach(s);
+}
+
 /* jump: a signal handler leaves calls by longjmp. */
 static sigjmp_buf out;
 static volatile sig_atomic_t jumping;
@@ -550,6 +619,10 @@ int main(int argc, char **argv)
 		threads(n);
 	else if (strcmp(argv[1], "cancel") == 0)
 		cancel(n);
+	else if (strcmp(argv[1], "starve") == 0)
+		starve(n);
+	else if (strcmp(argv[1], "until-lost") == 0)
+		until_lost();
 	else if (strcmp(argv[1], "jump") == 0)
 		jump(n);
 	else if (strcmp(argv[1], "prefork") == 0)

@@ -11,19 +11,28 @@ import (
 
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/idl/internal/fromedl/calls"
+	"github.com/secgear/secgear/sdk/idl/internal/fromedl/served"
 )
 
-// program compiles the generated C with the program that uses it.
+// program compiles the generated C with the program that uses it and the stand-in
+// for the C library.
 func program(t *testing.T) string {
 	t.Helper()
-	gcc, err := exec.LookPath("gcc")
+	return compile(t, "gcc", "testdata")
+}
+
+// compile does so with a compiler, and the library in a folder.
+func compile(t *testing.T, cc, library string) string {
+	t.Helper()
+	cc, err := exec.LookPath(cc)
 	if err != nil {
-		t.Skip("gcc is not installed")
+		t.Skip(err)
 	}
 	out := filepath.Join(t.TempDir(), "main")
-	compile := exec.Command(gcc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-Ic", "-Itestdata", "-o", out,
-		"testdata/main.c", "testdata/secgear.c", "c/calls_u.c")
+	compile := exec.Command(cc, "-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", "-I"+library, "-Ic", "-Itestdata", "-o", out,
+		"testdata/main.c", filepath.Join(library, "secgear.c"), "c/calls_u.c", "-pthread")
 	if text, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -72,7 +81,7 @@ func converse(t *testing.T, name string, args []string, answer func(contract uin
 func TestC(t *testing.T) {
 	main := program(t)
 	e := enclavetest.Start(t, func(e *enclave.Enclave) error {
-		calls.RegisterTrusted(e, trusted{calls.NewUntrustedClient(e)})
+		calls.RegisterTrusted(e, served.Trusted{Host: calls.NewUntrustedClient(e)})
 		return nil
 	})
 	lane, err := e.Lane(t.Context(), nil)
@@ -108,6 +117,22 @@ func TestC(t *testing.T) {
 	}
 	if n != 12 {
 		t.Errorf("%d calls were made", n)
+	}
+}
+
+// TestCInSandbox: the same program, with the C library, calls an enclave that
+// another process has loaded.
+func TestCInSandbox(t *testing.T) {
+	for _, cc := range []string{"gcc", "clang"} {
+		t.Run(cc, func(t *testing.T) {
+			main := compile(t, cc, "../../../c")
+			path := filepath.Join(t.TempDir(), "s")
+			enclavetest.Start(t, nil, enclavetest.Sandboxed(), enclavetest.WithPackage("testdata/enclave"),
+				enclavetest.WithOptions(func(o *host.Options) { o.Socket = path }))
+			if out, err := exec.CommandContext(t.Context(), main, "attach", path).CombinedOutput(); err != nil {
+				t.Errorf("%s, %v", out, err)
+			}
+		})
 	}
 }
 

@@ -6,15 +6,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/secgear/secgear/sdk/call"
 	"github.com/secgear/secgear/sdk/enclave"
 	"github.com/secgear/secgear/sdk/enclavetest"
+	"github.com/secgear/secgear/sdk/host"
 	"github.com/secgear/secgear/sdk/idl"
 	"github.com/secgear/secgear/sdk/idl/internal/fromedl/calls"
+	"github.com/secgear/secgear/sdk/idl/internal/fromedl/served"
 )
 
 // TestCurrent: the contract is what is made of the EDL today.
@@ -23,72 +24,6 @@ func TestCurrent(t *testing.T) {
 		t.Errorf("%v\nrun go generate here and commit what it writes", err)
 	}
 }
-
-// trusted is the enclave's side.
-type trusted struct{ host calls.UntrustedClient }
-
-func (trusted) Sum(_ context.Context, numbers []int32, n int32) (result int32, total int64, err error) {
-	for _, x := range numbers {
-		total += int64(x)
-	}
-	return n, total, nil
-}
-
-func (trusted) Fill(_ context.Context, length uint64, with byte, mode calls.Mode) (int32, []byte, error) {
-	if mode == calls.SHRINK {
-		length /= 2
-	}
-	return 0, bytes.Repeat([]byte{with}, int(min(length, 1<<20))), nil
-}
-
-func (trusted) Invert(_ context.Context, buf []byte, _ uint32, _ calls.Mode) (int32, []byte, error) {
-	for i := range buf {
-		buf[i] = ^buf[i]
-	}
-	return 0, buf, nil
-}
-
-func (trusted) Blocks(_ context.Context, data []uint16, _, count uint64) (int32, error) {
-	return int32(len(data)) / int32(count), nil
-}
-
-func (trusted) Upper(_ context.Context, text string, _ calls.Mode) (int32, string, error) {
-	return 0, strings.ToUpper(text), nil
-}
-
-func (trusted) Wide(_ context.Context, text []rune) (uint64, error) {
-	return uint64(len(string(text))), nil
-}
-
-func (trusted) Hash(_ context.Context, key [32]byte, data []byte, _ uint64) (int32, [32]byte, error) {
-	return 0, sha256.Sum256(append(key[:], data...)), nil
-}
-
-func (trusted) Relay(_ context.Context, m calls.Message, _ calls.Mode) (int32, calls.Message, error) {
-	slices.Reverse(m.Parts)
-	m.Number++
-	return 0, m, nil
-}
-
-func (trusted) Transpose(_ context.Context, m [2][2]int32, w calls.Word) (int32, [2][2]int32, error) {
-	return int32(w[0]), [2][2]int32{{m[0][0], m[1][0]}, {m[0][1], m[1][1]}}, nil
-}
-
-func (trusted) Handle(_ context.Context, object uint64) (uint64, error) { return object, nil }
-
-func (s trusted) Ask(ctx context.Context, question string) (int32, error) {
-	if err := s.host.Log(ctx, question); err != nil {
-		return 0, err
-	}
-	result, answer, errno, err := s.host.Answer(ctx, question, 8, calls.KEEP)
-	return result + errno + int32(len(answer)), err
-}
-
-func (trusted) Large(_ context.Context, block []byte) (int32, []byte, error) {
-	return 0, block[:len(block)-1], nil
-}
-
-func (trusted) Confirm(_ context.Context, answer int32) (int32, error) { return answer + 1, nil }
 
 // untrusted is the host's side. It confirms what it answers.
 type untrusted struct {
@@ -113,9 +48,9 @@ func (u *untrusted) Log(_ context.Context, text string) error {
 func TestCalls(t *testing.T) {
 	u := &untrusted{}
 	e := enclavetest.Start(t, func(e *enclave.Enclave) error {
-		calls.RegisterTrusted(e, trusted{calls.NewUntrustedClient(e)})
+		calls.RegisterTrusted(e, served.Trusted{Host: calls.NewUntrustedClient(e)})
 		return nil
-	}, enclavetest.WithServices(func(r call.Registrar) { calls.RegisterUntrusted(r, u) }))
+	}, enclavetest.WithServices(func(r *host.Enclave) { calls.RegisterUntrusted(r, u) }))
 	c := calls.NewTrustedClient(e)
 	u.enclave = c
 	ctx := t.Context()

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"os"
 	"time"
 
@@ -44,7 +46,26 @@ func setup(e *enclave.Enclave) error {
 		enc.Bytes(out)
 		return q.Send(&enc)
 	}})
+	ln, err := e.Listen("echo")
+	if err != nil {
+		return err
+	}
+	go echo(ln)
 	return nil
+}
+
+// echo sends back what streams bring.
+func echo(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.Copy(c, c)
+		}()
+	}
 }
 
 func answer(ctx context.Context, e *enclave.Enclave, method uint16, in []byte) ([]byte, error) {

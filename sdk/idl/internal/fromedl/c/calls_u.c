@@ -5,6 +5,10 @@
 
 _Static_assert(sizeof(long) == 8 && sizeof(void *) == 8 && sizeof(wchar_t) == 4 && sizeof(int) == 4, "64-bit Linux");
 
+#ifdef __clang__ /* not each of these functions is used by each EDL */
+#pragma clang diagnostic ignored "-Wunused-function"
+#endif
+
 /* A message that is written twice: once to learn its size, then into its place. */
 typedef struct {
 	unsigned char *to;

@@ -17,6 +17,8 @@ typedef struct secgear_call {
 	unsigned char *args, *results;
 } secgear_call;
 
+int secgear_attach(const char *name, secgear **s);
+void secgear_detach(secgear *s);
 int secgear_begin(secgear *s, secgear_call *c, uint32_t contract, uint16_t method, size_t size, unsigned char **args);
 int secgear_run(secgear_call *c, const unsigned char **results, size_t *size);
 void secgear_end(secgear_call *c);
