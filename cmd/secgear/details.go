@@ -77,6 +77,14 @@ processes over half a second; how long those of the process that loaded it took
 calls; those in flight (BUSY); open streams; lanes in use; that process's arena; memory and
 workers inside. What concerns the inside is the enclave's own word.`,
 
+	"tee": `LAUNCH says whether an enclave can be launched here now ("not yet": secgear has no
+backend), OWNER whether hardware then keeps the machine's owner out of it,
+HARDWARE whether processor, firmware and kernel have what it takes, and INSIDE
+whether this machine is in that TEE itself. What it says comes from the kernel's
+files and proves nothing to others: evidence does.
+
+With a name only that TEE is shown.`,
+
 	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or
 Ctrl-C. A terminal that is too narrow lacks the last columns. NO_COLOR in the
 environment does without colour.`,
