@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/secgear/secgear/sdk/tee"
+	sgx "github.com/secgear/secgear/sdk/tee/sgx/guest"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
 )
 
@@ -11,6 +12,7 @@ import (
 // returns false at once when the program was not started in its TEE.
 var platforms = []func() (p tee.Platform, ok bool, err error){
 	sim.Start,
+	sgx.Start,
 }
 
 // platform finds the TEE that this program was started in. Its error matches

@@ -43,6 +43,7 @@ func Kinds() []Kind {
 		{"keystone", "Keystone on RISC-V", Keystone, nil},
 		{"vm", "plain virtual machine", nil, nil},
 		{"sim", "simulation: a sandboxed process", nil, nil},
+		{"gramine-direct", "Gramine without SGX, for development", nil, nil},
 	}
 }
 

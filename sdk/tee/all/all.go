@@ -4,10 +4,11 @@ package all
 
 import (
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/sgx"
 	"github.com/secgear/secgear/sdk/tee/sim"
 )
 
 // Backends returns every backend, the strongest first. A new one is added here.
 func Backends() []tee.Backend {
-	return []tee.Backend{sim.Backend{}}
+	return []tee.Backend{sgx.Backend{}, sim.Backend{}, sgx.Backend{Direct: true}}
 }
