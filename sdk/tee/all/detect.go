@@ -1,7 +1,7 @@
 package all
 
 import (
-	"github.com/secgear/secgear/sdk/internal/machine"
+	"github.com/secgear/secgear/sdk/internal/detect"
 	"github.com/secgear/secgear/sdk/tee"
 )
 
@@ -39,28 +39,28 @@ const (
 
 // Detect looks for every TEE that secgear knows of, those without a backend
 // included. It changes nothing.
-func Detect() []Found { return detect(machine.This(), Backends()) }
+func Detect() []Found { return lookAt(detect.This(), Backends()) }
 
-func detect(m machine.Machine, backends []tee.Backend) []Found {
+func lookAt(m detect.Machine, backends []tee.Backend) []Found {
 	var list []Found
 	known := map[string]bool{}
-	for _, k := range machine.Kinds() {
+	for _, k := range detect.Kinds() {
 		known[k.Name] = true
 		list = append(list, look(m, k, find(backends, k.Name)))
 	}
 	for _, b := range backends {
 		if !known[b.Name()] {
-			list = append(list, look(m, machine.Kind{Name: b.Name()}, b))
+			list = append(list, look(m, detect.Kind{Name: b.Name()}, b))
 		}
 	}
 	return list
 }
 
 // look asks the machine, and the backend unless it is nil.
-func look(m machine.Machine, k machine.Kind, b tee.Backend) Found {
+func look(m detect.Machine, k detect.Kind, b tee.Backend) Found {
 	f := Found{
 		TEE: k.Name, About: k.About, Supported: b != nil,
-		Hardware: NotNeeded, Inside: string(machine.No), Missing: []tee.Missing{},
+		Hardware: NotNeeded, Inside: string(detect.No), Missing: []tee.Missing{},
 	}
 	if k.Inside != nil {
 		f.Inside = string(k.Inside(m))

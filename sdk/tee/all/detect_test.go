@@ -10,7 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/secgear/secgear/sdk/image"
-	"github.com/secgear/secgear/sdk/internal/machine"
+	"github.com/secgear/secgear/sdk/internal/detect"
 	"github.com/secgear/secgear/sdk/tee"
 )
 
@@ -28,11 +28,11 @@ func (f fake) Launch(context.Context, *image.Image, tee.LaunchConfig) (tee.Insta
 }
 
 // bare is a machine with nothing.
-var bare = machine.Machine{Root: fstest.MapFS{}, Arch: "amd64", Access: func(string) error { return nil }}
+var bare = detect.Machine{Root: fstest.MapFS{}, Arch: "amd64", Access: func(string) error { return nil }}
 
 func found(t *testing.T, name string, backends ...tee.Backend) Found {
 	t.Helper()
-	list := detect(bare, backends)
+	list := lookAt(bare, backends)
 	i := slices.IndexFunc(list, func(f Found) bool { return f.TEE == name })
 	if i < 0 {
 		t.Fatalf("%s is not listed: %+v", name, list)

@@ -4,19 +4,19 @@ import (
 	"os"
 	"os/exec"
 
-	"github.com/secgear/secgear/sdk/internal/machine"
+	"github.com/secgear/secgear/sdk/internal/detect"
 	"github.com/secgear/secgear/sdk/tee"
 )
 
 // Probe implements [tee.Backend].
-func (b Backend) Probe() tee.Status { return b.probe(machine.This()) }
+func (b Backend) Probe() tee.Status { return b.probe(detect.This()) }
 
-func (b Backend) probe(m machine.Machine) tee.Status {
+func (b Backend) probe(m detect.Machine) tee.Status {
 	var missing []tee.Missing
 	program := directProgram
 	if !b.Direct {
 		program = sgxProgram
-		missing = machine.SGX(m)
+		missing = detect.SGX(m)
 	}
 	if _, err := exec.LookPath(program); err != nil {
 		missing = append(missing, tee.Missing{What: program, Why: err.Error(), Fix: fixGramine})
@@ -32,7 +32,7 @@ func (b Backend) probe(m machine.Machine) tee.Status {
 	if b.Direct {
 		return tee.Status{Available: true, Missing: []tee.Missing{{What: "SGX", Why: "Gramine runs without it: nothing is protected"}}}
 	}
-	return tee.Status{Available: true, Confidential: true, Missing: machine.SGXEvidence(m)}
+	return tee.Status{Available: true, Confidential: true, Missing: detect.SGXEvidence(m)}
 }
 
 const fixGramine = "install Gramine 1.9 or newer from its own repository, see docs/sgx.md"

@@ -1,11 +1,11 @@
-// Package machine tells what a machine has for trusted execution environments, and
+// Package detect tells what a machine has for trusted execution environments, and
 // which one it is itself in, from the files by which the kernel shows its
 // hardware: processor flags, devices, parameters of modules, firmware's tables.
 // Nothing is opened for writing, started or changed.
 //
 // What is found is for choosing and for advice. It proves nothing: a machine in
 // false hands shows whatever it likes. Evidence is what proves.
-package machine
+package detect
 
 import (
 	"errors"
