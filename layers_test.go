@@ -127,7 +127,7 @@ var policy = []rule{
 }
 
 // testSupport are the packages made for tests.
-const testSupport = "sdk/enclavetest/... sdk/boundarytest/... sdk/tee/teetest/..."
+const testSupport = "sdk/enclavetest/... sdk/boundarytest/... sdk/tee/teetest/... sdk/internal/tpm/tpmtest/..."
 
 // unsafeFiles may import unsafe outside sdk/internal, each for the reason given.
 // A file that no longer does must be taken off the list.

@@ -57,6 +57,33 @@ key, only running it does.
 
 secgear build --encrypt does so at once.`,
 
+	"digest": `The digest is the image's own, the same everywhere. With --tee it prints reference
+values: what the evidence of such a TEE says once the image is launched there, and
+what they were computed of. Nothing runs, and no such hardware is needed. The
+image has to be signed.
+
+  secgear digest --tee sev-snp --cpus 2 demo.sgi    the launch digest
+  secgear digest --tee tdx demo.sgi                 MRTD, RTMR1 and RTMR2
+  secgear digest --tee nitro demo.sgi               PCR0, PCR1 and PCR2
+  secgear digest --tee tpm demo.sgi                 PCR13; with --tee cvm, too
+  secgear digest --tee sgx demo.sgi                 MRENCLAVE and MRSIGNER, as signed
+                                                    in the folder SECGEAR_SGX_SIGNED
+
+Firmware, kernel and command line are those that secgear launches with, unless
+flags name others. See docs/reference-values.md.`,
+
+	"gramine": `It writes the enclave of a signed image as Gramine takes it to SGX: the files
+enclave, identity and enclave.manifest. gramine-sgx-sign, run in that folder,
+measures and signs them:
+
+  secgear gramine -o demo.gramine demo.sgi
+  cd demo.gramine
+  gramine-sgx-sign --key key.pem --manifest enclave.manifest --output enclave.manifest.sgx
+
+The manifest holds the place and hash of Gramine's library OS: --gramine names its
+folder as it is where the enclave is to run. With SECGEAR_SGX_SIGNED=demo.gramine
+the enclave is launched as it was signed. See docs/sgx.md.`,
+
 	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]    a key to sign images
   secgear key image -o image.key                          a key to encrypt them
   secgear key id FILE

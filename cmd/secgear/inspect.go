@@ -202,9 +202,14 @@ type imageDigest struct {
 
 func runDigest(i *invocation) error {
 	asJSON := i.json()
+	tee := i.flags.String("tee", "", "print what the evidence of this `TEE` says if it launches the image: "+measuredNames())
+	l := i.launchFlags()
 	args, err := i.parse(1, 1)
 	if err != nil {
 		return err
+	}
+	if *tee != "" {
+		return i.printReference(*tee, args[0], l, *asJSON)
 	}
 	f, err := readImage(args[0])
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/secgear/secgear/sdk/image/reference/ovmf/ovmftest"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/all"
 )
@@ -36,7 +37,7 @@ func TestScripts(t *testing.T) {
 			}
 			return slices.ContainsFunc(all.Backends(), func(b tee.Backend) bool { return b.Probe().Available }), nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"flip": flip, "only": only, "status": status},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"firmware": firmware, "flip": flip, "only": only, "status": status},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, env...)
 			for _, name := range []string{"config", "state", "tmp"} {
@@ -65,6 +66,21 @@ func goSettings() ([]string, error) {
 		env = append(env, names[i]+"="+value)
 	}
 	return env, nil
+}
+
+// firmware makes a firmware and a folder with a kernel and its modules, of which
+// nothing could run: firmware FILE DIR.
+func firmware(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: firmware FILE DIR")
+	}
+	dir := ts.MkAbs(args[1])
+	ts.Check(os.MkdirAll(filepath.Join(dir, "modules"), 0o755))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), ovmftest.Default().Build(), 0o644))
+	ts.Check(os.WriteFile(filepath.Join(dir, "vmlinuz"), ovmftest.Kernel(1), 0o644))
+	for _, name := range []string{"configfs", "tsm", "sev-guest", "tdx-guest"} {
+		ts.Check(os.WriteFile(filepath.Join(dir, "modules", name+".ko"), []byte(name), 0o644))
+	}
 }
 
 // flip changes one byte of a file: flip FILE OFFSET, from the end if negative.

@@ -26,6 +26,9 @@ type group struct {
 	Failed  int      `json:"failed"`
 	Skipped int      `json:"skipped"`
 	Why     []string `json:"why,omitempty"` // of those skipped
+
+	// Unsupported: the TEE has none of it, and says so.
+	Unsupported bool `json:"unsupported,omitempty"`
 }
 
 // event is a line of go test -json.
@@ -75,6 +78,7 @@ func note(rows []*row, e event, said string) []*row {
 		switch e.Action {
 		case "pass":
 			g.Passed++
+			g.Unsupported = name[3] == "Unsupported"
 		case "fail":
 			g.Failed++
 		case "skip":
@@ -156,6 +160,9 @@ func print(w io.Writer, rows []*row) error {
 
 // String is a cell of the table.
 func (g *group) String() string {
+	if g.Unsupported {
+		return "unsupported"
+	}
 	var parts []string
 	for _, p := range []struct {
 		n    int

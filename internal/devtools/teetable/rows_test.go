@@ -13,6 +13,7 @@ const said = `
 {"Action":"output","Package":"x/sdk/tee/sim","Test":"TestConformance/amd64/secret_memory/S","Output":"=== RUN\n"}
 {"Action":"output","Package":"x/sdk/tee/sim","Test":"TestConformance/amd64/secret_memory/S","Output":"    powers.go:1: no such call\n"}
 {"Action":"skip","Package":"x/sdk/tee/sim","Test":"TestConformance/amd64/secret_memory/S"}
+{"Action":"pass","Package":"x/sdk/tee/sim","Test":"TestConformance/amd64/sealing/Unsupported"}
 {"Action":"fail","Package":"x/sdk/tee/sim","Test":"TestConformance/amd64"}
 {"Action":"output","Package":"x/sdk/tee/sim","Test":"TestConformance/arm64","Output":"    sim_test.go:1: no emulator\n"}
 {"Action":"skip","Package":"x/sdk/tee/sim","Test":"TestConformance/arm64"}
@@ -30,9 +31,9 @@ func TestTable(t *testing.T) {
 	if err := print(&b, rows); err != nil {
 		t.Fatal(err)
 	}
-	const want = `TEE  arch   calls           secret memory
-sim  amd64  1 ok, 1 FAILED  1 skipped
-sim  arm64  -               -
+	const want = `TEE  arch   calls           secret memory  sealing
+sim  amd64  1 ok, 1 FAILED  1 skipped      unsupported
+sim  arm64  -               -              -
 skipped: sim/amd64: secret memory: S: no such call
 sim/arm64 was not tested: no emulator
 `

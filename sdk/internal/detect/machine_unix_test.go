@@ -158,6 +158,8 @@ func TestKinds(t *testing.T) {
 		"TDX guest":                  {tdxGuest, "amd64", denied, "cvm", Yes, nil},
 		"TDX guest is in TDX":        {tdxGuest, "amd64", allowed, "tdx", Yes, []string{"TDX", "/dev/kvm", "kvm_intel.tdx"}},
 		"EC2 is no confidential one": {awsParent, "amd64", allowed, "cvm", No, []string{"confidential virtual machine → rent one"}},
+		"TPM":                        {azureCVM, "amd64", allowed, "tpm", No, nil},
+		"no TPM":                     {snpHost, "amd64", allowed, "tpm", No, []string{"/dev/tpmrm0"}},
 		"Penglai":                    {fstest.MapFS{"dev/penglai_enclave_dev": device(0o600, 0)}, "riscv64", allowed, "penglai", No, nil},
 		"Keystone":                   {fstest.MapFS{"dev/keystone_enclave": device(0o600, 0)}, "riscv64", allowed, "keystone", No, nil},
 		"RISC-V without either":      {fstest.MapFS{}, "riscv64", allowed, "keystone", No, []string{"/dev/keystone_enclave → monitor"}},

@@ -41,6 +41,7 @@ func Kinds() []Kind {
 		{"trustzone", "trusted application of OP-TEE in Arm TrustZone", TrustZone, nil},
 		{"penglai", "Penglai on RISC-V", Penglai, nil},
 		{"keystone", "Keystone on RISC-V", Keystone, nil},
+		{"tpm", "process that a TPM measures", TPM, nil},
 		{"vm", "plain virtual machine", nil, nil},
 		{"sim", "simulation: a sandboxed process", nil, nil},
 		{"gramine-direct", "Gramine without SGX, for development", nil, nil},
@@ -122,6 +123,11 @@ func CCA(m Machine) []tee.Missing {
 
 func insideCCA(m Machine) Inside {
 	return yes(m.exists("sys/bus/platform/devices/arm-cca-dev") || m.exists("sys/module/arm_cca_guest"))
+}
+
+// TPM names what is missing to have a TPM measure enclaves.
+func TPM(m Machine) []tee.Missing {
+	return m.device("/dev/tpmrm0", "switch the TPM 2.0 on in the firmware's setup, or give the virtual machine one")
 }
 
 // Nitro names what is missing to launch Nitro Enclaves.

@@ -1,7 +1,9 @@
 package sgx
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"log/slog"
@@ -129,6 +131,19 @@ func TestSignedBeforehand(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.Close()
+
+	set, err := Reference(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, signedFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The one that signed here takes the manifest's hash for MRENCLAVE.
+	if sum := sha256.Sum256(text); set.Values[0].Name != "MRENCLAVE" || !bytes.Equal(set.Values[0].Value, sum[:]) {
+		t.Errorf("reference values %+v", set.Values)
+	}
 
 	for name, change := range map[string]func(*image.Manifest){
 		"another name":    func(m *image.Manifest) { m.Name = "other" },

@@ -1,27 +1,16 @@
 // Package sim is the simulation: enclaves as ordinary processes of this
 // machine, for development, tests and machines without a TEE.
 //
-// An enclave gets a process of its own, confined before its first instruction
-// by all that the kernel has: namespaces, an empty root, Landlock, seccomp, no
-// capabilities, limits. [tee.Instance.Protections] names each piece, and why one
-// is missing. So an enclave lives here under the same conditions as in a TEE
-// (it reaches nothing but its platform, its control stream and its lanes), and
-// harms nobody if it is taken over.
+// An enclave gets a process of its own in a sandbox (sdk/internal/sandbox), and
+// [tee.Instance.Protections] names each piece of it, and why one is missing. So
+// an enclave lives here under the same conditions as in a TEE (it reaches
+// nothing but its platform, its control stream and its lanes), and harms nobody
+// if it is taken over.
 //
 // The other direction is what a TEE has and a simulation can't: whoever is root
 // on this machine, or the user who launched the enclave and gives some effort to
 // it, reads and alters its memory, and knows its keys. Its evidence says so; see
-// package evidence. A panic's text goes to the log only for debug images, since
-// it may hold anything.
-//
-// The limits bound what an enclave uses of memory, threads and descriptors, the
-// Go heap in steps of 64 MiB; they are not a fair share of the machine. A launch
-// forks the host, so that it takes longer the more memory the host has in use.
-//
-// An image for another architecture than the machine's runs in an emulator, QEMU
-// in user mode, where its Debian package qemu-user-static has put it. The
-// sandbox is then around the emulator, which needs more of the kernel than a Go
-// program does; Protections names what is weaker.
+// package evidence.
 //
 // The enclave's half is package guest; what both need of the pretended silicon
 // is package hardware.
@@ -30,14 +19,49 @@
 // available.
 package sim
 
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/secgear/secgear/sdk/image"
+	"github.com/secgear/secgear/sdk/internal/sandbox"
+	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/sim/hardware"
+)
+
 // Name is the name of the simulation, here and in the enclave.
 const Name = "sim"
 
 // Backend is the simulation's [tee.Backend]. The zero value is ready.
-type Backend struct {
-	without  string // tests: the part of the confinement to leave out
-	emulator string // tests: the file to take for the emulator
-}
+type Backend struct{}
+
+var _ tee.Architectures = Backend{}
 
 // Name implements [tee.Backend].
 func (Backend) Name() string { return Name }
+
+// Probe implements [tee.Backend]. What the answer says was tried.
+func (b Backend) Probe() tee.Status { return b.ProbeArch(runtime.GOARCH) }
+
+// ProbeArch implements [tee.Architectures]. For another architecture than this
+// machine's it looks for the emulator, too, but does not run it.
+func (Backend) ProbeArch(arch string) tee.Status { return sandbox.TEE{Name: Name}.ProbeArch(arch) }
+
+// Launch implements [tee.Backend]. What is missing of the confinement is listed
+// by the instance's Protections; without sealed program, no_new_privs and the
+// seccomp filter there is no launch.
+func (Backend) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {
+	t := sandbox.TEE{Name: Name, Enter: func(_ context.Context, id tee.Identity) (sandbox.Hardware, []tee.Protection, error) {
+		machine, err := hardware.Open(cfg.StateDir)
+		if err != nil {
+			return nil, nil, err
+		}
+		return machine.Enclave(id), nil, nil
+	}}
+	i, err := t.Launch(ctx, img, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("launching %s in the simulation: %w", img.Manifest.Name, err)
+	}
+	return i, nil
+}

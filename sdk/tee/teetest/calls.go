@@ -54,6 +54,26 @@ func (s Suite) load(t testing.TB, m image.Manifest, dir string, options ...func(
 	return s.loadImage(t, Image(t, m, s.Callee, 1), dir, options...)
 }
 
+// shared is the callee that tests share.
+type shared struct {
+	t      *testing.T // of the whole suite
+	callee *callee
+}
+
+// any returns a callee like all others, which the test must leave as it was.
+func (s Suite) any(t *testing.T) *callee {
+	t.Helper()
+	if !s.Share || s.Callee == nil {
+		return s.load(t, calleeManifest(), s.StateDir(t))
+	}
+	if s.shared.callee == nil {
+		s.shared.callee = s.load(s.shared.t, calleeManifest(), s.StateDir(s.shared.t))
+	}
+	c := *s.shared.callee
+	c.t = t
+	return &c
+}
+
 func (s Suite) loadImage(t testing.TB, img *image.Image, dir string, options ...func(*host.Options)) *callee {
 	t.Helper()
 	c := &callee{t: t, blocking: make(chan struct{}, 1)}
@@ -177,7 +197,7 @@ func eachMethod(t *testing.T, test func(t *testing.T, method uint16)) {
 
 // testCalls: calls go in and out, over shared memory and switched.
 func (s Suite) testCalls(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	if got := c.get("tee"); got != s.Backend.Name() || c.TEE() != got {
 		t.Errorf("the TEE is %q inside and %q outside", got, c.TEE())
 	}
@@ -195,7 +215,7 @@ func (s Suite) testCalls(t *testing.T) {
 
 // testNested: calls within calls, to and fro.
 func (s Suite) testNested(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	eachMethod(t, func(t *testing.T, method uint16) {
 		text := strings.Repeat("nest nest ", 3) + "echo bottom" // inside, outside, inside …
 		if got, err := c.do(t.Context(), method, text, shm.Buffer{}); err != nil || string(got) != "bottom" {
@@ -207,7 +227,7 @@ func (s Suite) testNested(t *testing.T) {
 // testPayloads: arguments and results of any size arrive whole, in both
 // directions.
 func (s Suite) testPayloads(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	for _, size := range []int{0, 1, 100, 4096, 65537, 4 << 20} {
 		text := make([]byte, size)
 		for i := range text {
@@ -224,7 +244,7 @@ func (s Suite) testPayloads(t *testing.T) {
 
 // testConcurrent: many callers at the same time get their own answers.
 func (s Suite) testConcurrent(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	var wg sync.WaitGroup
 	for i := range 24 {
 		wg.Go(func() {
@@ -244,7 +264,7 @@ func (s Suite) testConcurrent(t *testing.T) {
 // testCancel: a call ends with its context, here and in the enclave, whether it
 // is cancelled or its time is up.
 func (s Suite) testCancel(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	eachMethod(t, func(t *testing.T, method uint16) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { <-c.blocking; cancel() }()
@@ -256,7 +276,7 @@ func (s Suite) testCancel(t *testing.T) {
 }
 
 func (s Suite) testDeadline(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	eachMethod(t, func(t *testing.T, method uint16) {
 		// Long enough for the call to begin, also where that is slow.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -271,7 +291,7 @@ func (s Suite) testDeadline(t *testing.T) {
 
 // testBuffers: what one side writes to a shared buffer the other reads.
 func (s Suite) testBuffers(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	for _, size := range []int{1, 4097, 1 << 20} {
 		b, err := c.NewBuffer(t.Context(), size)
 		if errors.Is(err, errors.ErrUnsupported) {

@@ -17,8 +17,9 @@ import (
 	"github.com/secgear/secgear/sdk/tee/teetest/testenclave"
 )
 
-// Patience is how long anything may take before a test gives up on it.
-const Patience = 30 * time.Second
+// Patience is how long anything may take before a test gives up on it. A machine
+// that is emulated takes its time to boot.
+const Patience = 2 * time.Minute
 
 // Enclave is a test enclave that runs.
 type Enclave struct {

@@ -14,7 +14,7 @@ const streamName = "mirror"
 // testStreams: several streams carry bytes into the enclave and back at once,
 // and end as connections do.
 func (s Suite) testStreams(t *testing.T) {
-	c := s.load(t, calleeManifest(), s.StateDir(t))
+	c := s.any(t)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for i := range 4 {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -39,6 +40,17 @@ type Suite struct {
 	EvidencePrefix string
 	// Short leaves out all but the first test of each group.
 	Short bool
+	// Only are the groups whose tests are run, if there are any. The others'
+	// are left out to be short.
+	Only []string
+	// Lacks are the groups of features that the TEE does not have: that it says so,
+	// by [errors.ErrUnsupported], is tested in their tests' place.
+	Lacks []string
+	// Share has tests of calls that leave their enclave as it was share one, for
+	// TEEs that take long to launch.
+	Share bool
+
+	shared *shared
 }
 
 // Run runs the suite on b with the test enclave in folder dir. It skips, saying
@@ -105,11 +117,16 @@ func (s Suite) Run(t *testing.T) {
 	if s.StateDir == nil {
 		s.StateDir = func(t testing.TB) string { return t.TempDir() }
 	}
+	s.shared = &shared{t: t}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
+			if slices.Contains(s.Lacks, g.name) {
+				t.Run("Unsupported", func(t *testing.T) { lacking[g.name](s, t) })
+				return
+			}
 			for i, test := range g.tests {
 				t.Run(test.name, func(t *testing.T) {
-					if s.Short && i > 0 {
+					if s.Short && i > 0 || len(s.Only) > 0 && !slices.Contains(s.Only, g.name) {
 						t.Skip("left out to be short: make test-tees runs it")
 					}
 					test.run(s, t)

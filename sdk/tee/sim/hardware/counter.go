@@ -11,10 +11,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/secgear/secgear/sdk/internal/entitlement"
 )
 
 // MaxCounterID is the length of a counter's id in bytes at most.
-const MaxCounterID = 128
+const MaxCounterID = entitlement.MaxCounterID
 
 // maxCounters is how many counters the images of one signer and name can have
 // on a machine.
@@ -68,13 +70,10 @@ func (e *Enclave) Increment(id string) (uint64, error) {
 
 // withCounter calls f while nobody else uses the owner's counters.
 func (e *Enclave) withCounter(id string, f func(*counter) error) (err error) {
-	if err := checkCounterID(id); err != nil {
+	if err := entitlement.CheckCounterID(id); err != nil {
 		return err
 	}
-	owner := sha256.New()
-	owner.Write(e.id.Signer[:])
-	owner.Write([]byte(e.id.Manifest.Name))
-	c := &counter{machine: e.machine, owner: [32]byte(owner.Sum(nil)), id: sha256.Sum256([]byte(id))}
+	c := &counter{machine: e.machine, owner: entitlement.Owner(e.id), id: sha256.Sum256([]byte(id))}
 	c.dir = filepath.Join(e.machine.dir, countersDir, hex.EncodeToString(c.owner[:]))
 	c.file = filepath.Join(c.dir, hex.EncodeToString(c.id[:]))
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
@@ -85,18 +84,6 @@ func (e *Enclave) withCounter(id string, f func(*counter) error) (err error) {
 		return err
 	}
 	return errors.Join(f(c), unlock())
-}
-
-func checkCounterID(id string) error {
-	if len(id) == 0 || len(id) > MaxCounterID {
-		return fmt.Errorf("%w: an id has 1 to %d characters, not %d", ErrRefused, MaxCounterID, len(id))
-	}
-	for _, c := range []byte(id) {
-		if c < ' ' || c > '~' {
-			return fmt.Errorf("%w: an id is of printable ASCII characters", ErrRefused)
-		}
-	}
-	return nil
 }
 
 // read returns the value on disk. What is no counter's content is an error,

@@ -12,18 +12,17 @@ import (
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/secgear/secgear/sdk/internal/entitlement"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/sim/evidence"
 )
 
 // ErrRefused is matched by errors about requests that an enclave isn't entitled
 // to, or that are malformed.
-var ErrRefused = errors.New("refused by the simulated platform")
+var ErrRefused = entitlement.ErrRefused
 
 // Machine is one simulated machine: what it derives differs from every
 // other's. Its methods may be called concurrently.
@@ -77,31 +76,9 @@ var (
 	_ tee.Counters    = (*Enclave)(nil)
 )
 
-// SealingKey implements [tee.SealingKeys]. Debug images get keys of their own,
-// so that what is sealed for production can't be had by inspecting an enclave.
+// SealingKey implements [tee.SealingKeys], as package entitlement says.
 func (e *Enclave) SealingKey(policy tee.Policy, version uint32, salt [32]byte) ([32]byte, error) {
-	info := []byte{byte(policy), 0}
-	if e.id.Manifest.Debug {
-		info[1] = 1
-	}
-	info = binary.BigEndian.AppendUint32(info, version)
-	switch policy {
-	case tee.PolicyImage:
-		info = append(info, e.id.Digest[:]...)
-	case tee.PolicySigner:
-		if own := e.id.Manifest.SecurityVersion; version > own {
-			return [32]byte{}, fmt.Errorf("deriving a sealing key: %w: security version %d is above the image's own, %d", ErrRefused, version, own)
-		}
-		info = append(info, e.id.Signer[:]...)
-		info = append(info, e.id.Manifest.Name...)
-	default:
-		return [32]byte{}, fmt.Errorf("deriving a sealing key: %w: unknown policy %d", ErrRefused, policy)
-	}
-	key, err := hkdf.Key(sha256.New, e.machine.sealing, salt[:], string(info), 32)
-	if err != nil {
-		return [32]byte{}, fmt.Errorf("deriving a sealing key: %w", err)
-	}
-	return [32]byte(key), nil
+	return entitlement.SealingKey(e.machine.sealing, e.id, policy, version, salt)
 }
 
 // Evidence implements [tee.Attester], in the format of package evidence.

@@ -118,4 +118,3 @@ func (m *memory) close(mem []byte) {
 		m.used = false
 	}
 }
-

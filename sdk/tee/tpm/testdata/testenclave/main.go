@@ -1,0 +1,29 @@
+// Command testenclave is the enclave of the conformance tests of package tpm.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/secgear/secgear/sdk/tee/tpm/guest"
+	"github.com/secgear/secgear/sdk/tee/teetest/testenclave"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
+	}
+}
+
+func run() error {
+	p, ok, err := guest.Start()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("not launched by tpm")
+	}
+	return testenclave.Serve(p, nil)
+}
