@@ -34,6 +34,13 @@ const (
 	HeaderSize = 104
 )
 
+// What a header begins with. TemporaryMagic is for files whose key is lost with the
+// enclave, as the TEE has no sealing keys.
+const (
+	Magic          = "sgvault\x01"
+	TemporaryMagic = "sgvault\x02"
+)
+
 // Header begins a sealed file. It is no secret.
 type Header [HeaderSize]byte
 

@@ -3,19 +3,18 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/secgear/secgear/examples/vault"
 	"github.com/secgear/secgear/sdk/enclave"
-	"github.com/secgear/secgear/sdk/tee"
 )
 
 // service implements vault.Vault and vault.Detours. Its methods run
 // concurrently, with arguments that an attacker may have chosen.
 type service struct {
-	enclave *enclave.Enclave
+	enclave   *enclave.Enclave
+	temporary temporary // where the TEE does not seal
 
 	mu    sync.Mutex
 	files map[vault.File]*file
@@ -26,29 +25,18 @@ type service struct {
 // the host can't use up the enclave's memory.
 const maxFiles = 1000
 
-// magic begins every header; the last byte is the format's version.
-const magic = "sgvault\x01"
-
 // A header is the magic and the sealed key, or this does not compile.
-var _ [vault.HeaderSize]struct{} = [len(magic) + keySize + enclave.SealOverhead]struct{}{}
+var _ [vault.HeaderSize]struct{} = [len(vault.Magic) + keySize + enclave.SealOverhead]struct{}{}
 
 // Create draws a key for the file and seals it.
-//
-// The policy is tee.PolicySigner: the key opens in every image that has the same
-// signer, the same name and at least this security version, so that an update of
-// the enclave can read the files of its predecessors, and an old image with a
-// known weakness can't read new ones. With tee.PolicyImage every new build,
-// were it for a comma, would lose all files.
 func (s *service) Create(context.Context) (vault.File, vault.Header, error) {
-	var header vault.Header
 	var key [keySize]byte
 	defer clear(key[:])
 	rand.Read(key[:]) // never fails, as documented
-	sealed, err := s.enclave.Seal(tee.PolicySigner, key[:], []byte(magic))
+	header, err := s.sealKey(key[:])
 	if err != nil {
 		return 0, header, err
 	}
-	copy(header[copy(header[:], magic):], sealed)
 	f, err := newFile(sealing, key[:], header)
 	if err != nil {
 		return 0, header, err
@@ -59,13 +47,8 @@ func (s *service) Create(context.Context) (vault.File, vault.Header, error) {
 
 // Open unseals the key in the header.
 func (s *service) Open(_ context.Context, header vault.Header) (vault.File, error) {
-	if string(header[:len(magic)]) != magic {
-		return 0, vault.ErrHeader
-	}
-	key, err := s.enclave.Unseal(header[len(magic):], []byte(magic))
-	if errors.Is(err, enclave.ErrSealed) {
-		return 0, fmt.Errorf("%w: %w", vault.ErrHeader, err)
-	} else if err != nil {
+	key, err := s.openKey(header)
+	if err != nil {
 		return 0, err
 	}
 	defer clear(key)

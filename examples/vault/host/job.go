@@ -21,7 +21,8 @@ type job struct {
 	size    int64
 	sealed  *os.File // where it goes, from the beginning
 
-	took times // set by run
+	took      times // set by run
+	temporary bool  // set by run: the file's key is lost with the enclave
 }
 
 // times are how long the parts of a job took.
@@ -86,6 +87,7 @@ func (j *job) open(ctx context.Context, show *progress) error {
 	if _, err := j.sealed.ReadAt(header[:], 0); err != nil {
 		return err
 	}
+	j.temporary = string(header[:len(vault.TemporaryMagic)]) == vault.TemporaryMagic
 	file, err := j.enclave.Open(ctx, header)
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func run(ctx context.Context, o options, show *display) (err error) {
 	if err := j.run(ctx, show.progress); err != nil {
 		return err
 	}
-	show.sealed(plain, j.took)
+	show.sealed(plain, j)
 
 	// Let pieces of it take each road in turn, to compare them.
 	m, err := measure(ctx, j, roads, vault.NewDetoursClient(e), o.measure, show.progress)

@@ -46,6 +46,7 @@ type result struct {
 	SealSpeed    float64 `json:"seal_mib_per_s"`
 	OpenSpeed    float64 `json:"open_mib_per_s"`
 	OpenedIsSame bool    `json:"opened_is_same"`
+	TemporaryKey bool    `json:"temporary_key"` // it was lost with the enclave: the TEE has no sealing keys
 
 	// The comparison: medians over so many rounds, quantiles over all calls.
 	Rounds            int     `json:"rounds"`
@@ -133,11 +134,16 @@ func wrap(text string, width int, newline string) string {
 }
 
 // sealed tells that the file was sealed, opened and found to be the same.
-func (r *report) sealed(f *source, took times) {
+func (r *report) sealed(f *source, j job) {
+	took := j.took
+	r.TemporaryKey = j.temporary
 	r.File, r.Bytes, r.SealedBytes, r.OpenedIsSame = f.name, f.size, sealedSize(f.size), true
 	r.SealSpeed, r.OpenSpeed = speed(f.size, took.seal), speed(f.size, took.open)
 	r.printf("\nfile         %s, %s\n", f.name, size(f.size))
 	r.printf("sealed       in chunks of %s, %.0f MiB/s\n", size(vault.ChunkSize), r.SealSpeed)
+	if r.TemporaryKey {
+		r.printf("             with a key that is lost with the enclave: TEE %s has no sealing keys\n", r.TEE)
+	}
 	r.printf("opened       every byte is the same again, %.0f MiB/s\n", r.OpenSpeed)
 }
 

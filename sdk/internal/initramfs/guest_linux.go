@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -99,7 +98,7 @@ func loadModules(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		b, err := readFile(filepath.Join(dir, e.Name()), maxModule)
+		b, err := readFile(dir+"/"+e.Name(), maxModule)
 		if err == nil {
 			err = initModule(b)
 		}

@@ -8,6 +8,9 @@
 // whether a memory is as large as the host says.
 package guest
 
-// Names are those of the platforms that a guest may be: a machine that protects
-// nothing from its owner, and confidential ones.
-var Names = []string{"vm", "tdx", "sev-snp", "cca"}
+// Plain is the name of a machine that protects nothing from its owner.
+const Plain = "vm"
+
+// Names are those of the platforms that a guest may be: Plain, and confidential
+// ones.
+var Names = []string{Plain, "tdx", "sev-snp", "cca"}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -42,7 +41,7 @@ func findMemories(dir string) ([]*memory, error) {
 	}
 	var list []*memory
 	for _, d := range devices {
-		device := filepath.Join(dir, d.Name())
+		device := dir + "/" + d.Name()
 		if attribute(device, "vendor") != ivshmemVendor || attribute(device, "device") != ivshmemDevice {
 			continue
 		}
@@ -59,7 +58,7 @@ func findMemories(dir string) ([]*memory, error) {
 
 // attribute reads what the kernel says of a device, or "".
 func attribute(device, name string) string {
-	b, err := os.ReadFile(filepath.Join(device, name))
+	b, err := os.ReadFile(device + "/" + name)
 	if err != nil {
 		return ""
 	}
@@ -68,14 +67,14 @@ func attribute(device, name string) string {
 
 // newMemory enables a device, and finds its window.
 func newMemory(device string) (*memory, error) {
-	if err := os.WriteFile(filepath.Join(device, "enable"), []byte("1"), 0); err != nil {
+	if err := os.WriteFile(device+"/"+"enable", []byte("1"), 0); err != nil {
 		return nil, err
 	}
 	name := "resource2"
 	if runtime.GOARCH == "arm64" {
 		name = "resource2_wc" // ordinary memory, whose accesses need not be aligned
 	}
-	file := filepath.Join(device, name)
+	file := device + "/" + name
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -34,7 +33,7 @@ func openPort(ports, devices, name string) (io.ReadWriteCloser, error) {
 			}
 			continue
 		}
-		f, err := os.OpenFile(filepath.Join(devices, device), os.O_RDWR|syscall.O_NONBLOCK, 0)
+		f, err := os.OpenFile(devices+"/"+device, os.O_RDWR|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			return nil, fmt.Errorf("opening the port to the host: %w", err)
 		}
@@ -49,7 +48,7 @@ func findPort(ports, name string) string {
 		return "" // not yet there
 	}
 	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(ports, e.Name(), "name"))
+		b, err := os.ReadFile(ports + "/" + e.Name() + "/name")
 		if err == nil && strings.TrimSpace(string(b)) == name {
 			return e.Name()
 		}

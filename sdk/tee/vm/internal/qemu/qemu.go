@@ -163,10 +163,14 @@ func (m Machine) CommandLine() string {
 	if !m.Debug {
 		o = append(o, "quiet")
 	}
+	if !m.KVM && m.Type != Virt {
+		// On a busy host emulated timers are too late for the kernel's check.
+		o = append(o, "no_timer_check")
+	}
 	if !m.KVM && m.Type == MicroVM {
 		// There is no clock that the speed of emulated processors could be
 		// measured by.
-		o = append(o, "no_timer_check", fmt.Sprintf("tsc_early_khz=%d", m.TSCKHz))
+		o = append(o, fmt.Sprintf("tsc_early_khz=%d", m.TSCKHz))
 	}
 	return strings.Join(o, " ")
 }
