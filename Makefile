@@ -41,6 +41,11 @@ test-tees: ## Runs the conformance suite for each TEE and architecture and print
 	@scripts/test-emulated >&2
 	@scripts/test-tees
 
+test-nitro: ## Builds an emulation of Nitro Enclaves (once, some minutes), runs the backend's tests and the conformance suite in it.
+	@scripts/setup nitro
+	@go test -count=1 -timeout 60m ./sdk/internal/vsock ./sdk/internal/ioctl ./sdk/tee/nitro/...
+	@scripts/test-tees ./sdk/tee/nitro
+
 lint: ## Checks formatting, go vet and staticcheck.
 	@scripts/setup
 	@scripts/lint
@@ -82,4 +87,4 @@ clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run file build test test-tees lint fmt generate linked bench-calls bench-tees fuzz fuzz-short install-c clean
+.PHONY: help run file build test test-tees lint fmt generate linked bench-calls bench-tees fuzz fuzz-short install-c clean test-nitro

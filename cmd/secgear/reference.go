@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,9 +35,9 @@ func measuredNames() string { return strings.Join(slices.Sorted(maps.Keys(measur
 // launchFlags adds the flags that say how an image would be launched.
 func (i *invocation) launchFlags() *vm.Options {
 	o := new(vm.Options)
-	i.flags.StringVar(&o.Firmware, "firmware", "", "with --tee sev-snp, tdx: the firmware is in `file` (default: Debian's)")
-	i.flags.StringVar(&o.Kernel, "kernel", "", "with --tee: the kernel is in `file`, and its modules in the folder modules beside it (default: as for launching)")
-	i.flags.StringVar(&o.CommandLine, "command-line", "", "with --tee: the kernel's command line is `text` (default: as for launching)")
+	i.flags.StringVar(&o.Firmware, "firmware", "", "with --tee sev-snp, tdx: the firmware is in `file` (default: as for launching)")
+	i.flags.StringVar(&o.Kernel, "kernel", "", "with --tee sev-snp, tdx, nitro: kernel and modules are in `dir`, as scripts/kernel makes it (default: as for launching)")
+	i.flags.StringVar(&o.CommandLine, "command-line", "", "with --tee sev-snp, tdx, nitro: the kernel's command line is `text` (default: as for launching)")
 	i.flags.IntVar(&o.CPUs, "cpus", 0, "with --tee sev-snp: `number` of virtual processors (default: as for launching on this machine)")
 	i.flags.StringVar(&o.CPUModel, "cpu-type", "", "with --tee sev-snp: `model` of the virtual processors, as QEMU calls it (default: EPYC-v4)")
 	i.flags.Uint64Var(&o.SEVFeatures, "sev-features", 0, "with --tee sev-snp: SEV_FEATURES of the virtual processors, a `number` (default: 1)")
@@ -79,7 +78,7 @@ func measureNitro(img *image.Image, o vm.Options) (*reference.Set, error) {
 	var k nitro.Kernel
 	var err error
 	if o.Kernel != "" {
-		k, err = nitro.ReadKernel(o.Kernel, filepath.Join(filepath.Dir(o.Kernel), "modules"))
+		k, err = nitro.ReadKernel(o.Kernel)
 	} else {
 		k, err = nitro.FindKernel(!nitro.Hardware())
 	}

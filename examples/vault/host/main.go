@@ -95,7 +95,7 @@ func run(ctx context.Context, o options, show *display) (err error) {
 	if err != nil {
 		return err
 	}
-	j := job{enclave: vault.NewVaultClient(e), roads: roads.zeroCopy, plain: plain, size: plain.size, sealed: sealed}
+	j := job{enclave: vault.NewVaultClient(e), roads: roads.best(), plain: plain, size: plain.size, sealed: sealed}
 	if err := j.run(ctx, show.progress); err != nil {
 		return err
 	}

@@ -149,18 +149,28 @@ func (r *report) sealed(f *source, j job) {
 
 // compared tells how fast the ways to call are.
 func (r *report) compared(m *measured) {
-	r.Rounds = len(m.zeroCopy)
-	r.ZeroCopySpeed, r.CopiedSpeed, r.SwitchedSpeed = quantile(m.zeroCopy, 0.5), quantile(m.copied, 0.5), quantile(m.switched, 0.5)
-	r.ZeroSwitchLatency, r.SwitchedLatency = newLatency(m.zeroSwitch), newLatency(m.bySwitch)
+	r.Rounds = len(m.switched)
+	r.SwitchedSpeed, r.SwitchedLatency = quantile(m.switched, 0.5), newLatency(m.bySwitch)
+	shared := len(m.zeroCopy) > 0
+	if shared {
+		r.ZeroCopySpeed, r.CopiedSpeed = quantile(m.zeroCopy, 0.5), quantile(m.copied, 0.5)
+		r.ZeroSwitchLatency = newLatency(m.zeroSwitch)
+	}
 	r.printf("\nthroughput of sealing and opening, in turn, median of %d rounds\n", r.Rounds)
 	if r.Bytes < 1<<20 {
 		r.printf("  (the file is too small for it to mean much)\n")
 	}
-	r.printf("  zero-copy    %7.0f MiB/s   chunks in shared memory\n", r.ZeroCopySpeed)
-	r.printf("  copied       %7.0f MiB/s   chunks as arguments and results\n", r.CopiedSpeed)
+	if !shared {
+		r.printf("  (TEE %s shares no memory with its host: every call is switched)\n", r.TEE)
+	} else {
+		r.printf("  zero-copy    %7.0f MiB/s   chunks in shared memory\n", r.ZeroCopySpeed)
+		r.printf("  copied       %7.0f MiB/s   chunks as arguments and results\n", r.CopiedSpeed)
+	}
 	r.printf("  switched     %7.0f MiB/s   the same through a socket\n", r.SwitchedSpeed)
 	r.printf("latency of a call           p50          p90\n")
-	r.printf("  zero-switch  %9.2f µs %9.2f µs   through shared memory\n", r.ZeroSwitchLatency.P50, r.ZeroSwitchLatency.P90)
+	if shared {
+		r.printf("  zero-switch  %9.2f µs %9.2f µs   through shared memory\n", r.ZeroSwitchLatency.P50, r.ZeroSwitchLatency.P90)
+	}
 	r.printf("  switched     %9.2f µs %9.2f µs   through a socket\n", r.SwitchedLatency.P50, r.SwitchedLatency.P90)
 }
 

@@ -24,22 +24,37 @@ type road interface {
 // inFlight is how many chunks are under way at once.
 const inFlight = 4
 
-// roads are all there are, inFlight of each kind.
+// roads are all there are, inFlight of each kind. Where host and enclave share no
+// memory all calls are switched, and there are no others.
 type roads struct{ zeroCopy, copied, switched []road }
 
 func newRoads(ctx context.Context, e *host.Enclave) (*roads, error) {
 	r := new(roads)
 	v, d := vault.NewVaultClient(e), vault.NewDetoursClient(e)
 	for range inFlight {
+		r.switched = append(r.switched, newSwitchedRoad(d))
 		b, err := e.NewBuffer(ctx, sealedChunk)
+		if errors.Is(err, errors.ErrUnsupported) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		r.zeroCopy = append(r.zeroCopy, &sharedRoad{enclave: v, buffer: b})
 		r.copied = append(r.copied, newCopiedRoad(d))
-		r.switched = append(r.switched, newSwitchedRoad(d))
 	}
 	return r, nil
+}
+
+// shared tells whether host and enclave share memory.
+func (r *roads) shared() bool { return len(r.zeroCopy) > 0 }
+
+// best are the fastest ones.
+func (r *roads) best() []road {
+	if r.shared() {
+		return r.zeroCopy
+	}
+	return r.switched
 }
 
 // free gives the shared memory back.

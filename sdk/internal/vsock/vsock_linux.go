@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -102,14 +103,15 @@ func (l *Listener) Close() error { return l.file.Close() }
 
 // Conn is a connection.
 type Conn struct {
-	file *os.File
-	peer Addr
+	file    *os.File
+	peer    Addr
+	writing sync.Mutex // one Write at a time
 }
 
 var _ net.Conn = (*Conn)(nil)
 
 func newConn(fd int, peer Addr) *Conn {
-	return &Conn{os.NewFile(uintptr(fd), "vsock"), peer}
+	return &Conn{file: os.NewFile(uintptr(fd), "vsock"), peer: peer}
 }
 
 // Dial connects to a. The kernel gives up by itself after two seconds if nobody
@@ -189,9 +191,20 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, closed(err)
 }
 
+// maxWrite is how much is written at a time. Larger pieces, which the kernel sends
+// as one packet of up to 64 KiB, were seen to stay in vhost-device-vsock 0.3.0
+// until something else came.
+const maxWrite = 16 << 10
+
 // Write implements [net.Conn].
-func (c *Conn) Write(b []byte) (int, error) {
-	n, err := c.file.Write(b)
+func (c *Conn) Write(b []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for first := true; err == nil && (first || n < len(b)); first = false {
+		var m int
+		m, err = c.file.Write(b[n:min(len(b), n+maxWrite)])
+		n += m
+	}
 	return n, closed(err)
 }
 

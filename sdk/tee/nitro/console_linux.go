@@ -12,6 +12,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/internal/control"
 	"github.com/secgear/secgear/sdk/internal/initramfs"
+	"github.com/secgear/secgear/sdk/tee/nitro/internal/wire"
 )
 
 // console follows what a machine prints: the kernel, process 1 and, for debug
@@ -20,6 +21,9 @@ type console struct {
 	log   logger
 	debug bool
 	ended chan struct{} // closed at the end of the stream
+
+	listening chan struct{} // closed when the enclave listens, as it says itself
+	listened  bool          // it did; belongs to follow
 
 	mu   sync.Mutex
 	exit error  // as process 1 reports it
@@ -31,7 +35,7 @@ type console struct {
 const maxLine = 4096
 
 func newConsole(r io.Reader, log logger, debug bool) *console {
-	c := &console{log: log, debug: debug, ended: make(chan struct{})}
+	c := &console{log: log, debug: debug, ended: make(chan struct{}), listening: make(chan struct{})}
 	go c.follow(r)
 	return c
 }
@@ -51,6 +55,13 @@ func (c *console) follow(r io.Reader) {
 }
 
 func (c *console) note(line string) {
+	if line == wire.ListeningLine {
+		if !c.listened {
+			c.listened = true
+			close(c.listening)
+		}
+		return
+	}
 	if exit, ok := parseExit(line); ok {
 		c.mu.Lock()
 		c.exit, c.told = exit, true

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -43,8 +44,8 @@ func tools() (string, error) {
 type emulator struct {
 	vsock, qemu *process
 	console     *console
-	log         logger
 	ended       chan struct{}
+	stopped     atomic.Bool // by watch, because vsock ended
 }
 
 // emulate starts the machine that s describes.
@@ -53,7 +54,7 @@ func emulate(ctx context.Context, s spec) (machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &emulator{log: s.log, ended: make(chan struct{})}
+	e := &emulator{ended: make(chan struct{})}
 	if err := e.start(ctx, dir, s); err != nil {
 		return nil, errors.Join(fmt.Errorf("emulating: %w", err), e.release())
 	}
@@ -202,6 +203,7 @@ func (e *emulator) watch() {
 	select {
 	case <-e.qemu.Done():
 	case <-e.vsock.Done():
+		e.stopped.Store(true)
 	}
 	e.qemu.Kill()
 	e.vsock.Kill()
@@ -213,7 +215,14 @@ func (e *emulator) watch() {
 
 func (e *emulator) done() <-chan struct{} { return e.ended }
 
-func (e *emulator) cause() error { return e.console.cause() }
+// cause is what process 1 said, unless QEMU was killed.
+func (e *emulator) cause() error {
+	status, err := e.qemu.Status()
+	if err == nil && status.Signaled() && !e.stopped.Load() {
+		return fmt.Errorf("the enclave died: its emulator ended by %s", unix.SignalName(status.Signal()))
+	}
+	return e.console.cause()
+}
 
 func (e *emulator) close() error {
 	err := errors.Join(e.qemu.Kill(), e.vsock.Kill())
@@ -236,25 +245,47 @@ func (e *emulator) release() error {
 
 // dial implements machine: vhost-device-vsock's socket takes a line that names
 // the port, and answers with another when the enclave has taken the connection.
+//
+// It may never answer a line that comes before the enclave listens, so that is
+// waited for; and it does not survive that the socket is closed before its answer:
+// a connection that is given up is closed by a goroutine that waits for that, or
+// for the machine's end.
 func (e *emulator) dial(ctx context.Context, port uint32) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", e.vsock.file("vsock"))
+	select {
+	case <-e.console.listening:
+	case <-ctx.Done():
+	case <-e.ended:
+		return nil, errors.New("the machine has ended")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := net.Dial("unix", e.vsock.file("vsock"))
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	_, err = fmt.Fprintf(c, "CONNECT %d\n", port)
-	if err == nil {
-		err = readTaken(c)
-	}
-	if !stop() {
-		err = ctx.Err()
-	}
-	if err != nil {
+	taken := make(chan error, 1)
+	go func() {
+		_, err := fmt.Fprintf(c, "CONNECT %d\n", port)
+		if err == nil {
+			err = readTaken(c)
+		}
+		taken <- err
+	}()
+	select {
+	case err = <-taken:
+		if err == nil {
+			return c, nil
+		}
 		c.Close()
 		return nil, err
+	case <-ctx.Done():
+		go func() {
+			<-taken
+			c.Close()
+		}()
+		return nil, ctx.Err()
 	}
-	return c, nil
 }
 
 // readTaken reads the line "OK" and a number, and not a byte more.

@@ -43,33 +43,64 @@ const (
 	maxModule = 16 << 20
 )
 
-// ReadKernel reads a kernel from its file. Modules are taken from the folder
-// modules, those of them that it has. A file named cmdline beside the kernel, as
-// AWS's tools have it, holds the command line.
-func ReadKernel(file, modules string) (Kernel, error) {
+// kernelNames are how a kernel's file may be called: by Debian's and secgear's
+// scripts, and by AWS's tools for amd64 and arm64.
+var kernelNames = []string{"vmlinuz", "bzImage", "Image"}
+
+// ReadKernel reads a kernel from its folder, as scripts/kernel makes one and as
+// AWS's tools have one: the kernel (vmlinuz, bzImage or Image), its modules there
+// or in the folder modules, those of them that an enclave needs, and its command
+// line in the file cmdline, if there is one.
+func ReadKernel(dir string) (Kernel, error) {
 	k := Kernel{CommandLine: DefaultCommandLine}
-	var err error
-	if k.Image, err = readFile(file, maxKernel); err != nil {
+	file, err := kernelFile(dir)
+	if err == nil {
+		k.Image, err = readFile(file, maxKernel)
+	}
+	if err != nil {
 		return k, fmt.Errorf("reading the enclave's kernel: %w", err)
 	}
-	line, err := readFile(filepath.Join(filepath.Dir(file), "cmdline"), eif.MaxCommandLine+1)
+	line, err := readFile(filepath.Join(dir, "cmdline"), eif.MaxCommandLine+1)
 	switch {
 	case err == nil:
 		k.CommandLine = strings.TrimSpace(string(line))
 	case !errors.Is(err, os.ErrNotExist):
 		return k, fmt.Errorf("reading the kernel's command line: %w", err)
 	}
+	k.Modules, err = readModules(dir)
+	return k, err
+}
+
+// kernelFile is the kernel in dir.
+func kernelFile(dir string) (string, error) {
+	var first error
+	for _, name := range kernelNames {
+		file := filepath.Join(dir, name)
+		if _, err := os.Stat(file); err == nil {
+			return file, nil
+		} else if first == nil {
+			first = err
+		}
+	}
+	return "", first
+}
+
+// readModules reads the modules in dir, or in its folder modules if it has one.
+func readModules(dir string) (modules []Module, err error) {
+	if _, err := os.Stat(filepath.Join(dir, "modules")); err == nil {
+		dir = filepath.Join(dir, "modules")
+	}
 	for _, name := range moduleNames {
-		b, err := readFile(filepath.Join(modules, name+".ko"), maxModule)
+		b, err := readFile(filepath.Join(dir, name+".ko"), maxModule)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // built in
 		}
 		if err != nil {
-			return k, fmt.Errorf("reading a module of the enclave's kernel: %w", err)
+			return nil, fmt.Errorf("reading a module of the enclave's kernel: %w", err)
 		}
-		k.Modules = append(k.Modules, Module{name, b})
+		modules = append(modules, Module{name, b})
 	}
-	return k, nil
+	return modules, nil
 }
 
 // readFile reads a file of at most limit bytes.

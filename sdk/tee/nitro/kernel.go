@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
-// Environment variables that name other files than the usual ones.
+// Environment variables that name other folders than the usual ones.
 const (
-	envKernel  = "SECGEAR_KERNEL"  // the kernel
-	envModules = "SECGEAR_MODULES" // the folder of its modules
-	envTools   = "SECGEAR_NITRO"   // the folder with QEMU and vhost-device-vsock
+	envKernel  = "SECGEAR_NITRO_KERNEL" // of the kernel; see ReadKernel
+	envMachine = "SECGEAR_KERNEL"       // of the kernel for all enclaves that are machines
+	envTools   = "SECGEAR_NITRO"        // of QEMU and vhost-device-vsock
 )
 
 // awsBlobs is where the package aws-nitro-enclaves-cli-devel puts AWS's kernel.
@@ -27,33 +26,30 @@ func cache() (string, error) {
 	return filepath.Join(dir, "secgear"), nil
 }
 
-// kernelFiles says where an enclave's kernel and its modules are. Debian's
-// kernel finds its devices by ACPI, which Nitro's machines don't have, so that on
-// AWS it has to be AWS's.
-func kernelFiles(emulated bool) (kernel, modules string, err error) {
-	if kernel = os.Getenv(envKernel); kernel != "" {
-		return kernel, os.Getenv(envModules), nil
+// kernelDir is where an enclave's kernel is. Debian's kernel finds its devices by
+// ACPI, which Nitro's machines don't have, so that on AWS it has to be AWS's.
+func kernelDir(emulated bool) (string, error) {
+	if dir := os.Getenv(envKernel); dir != "" {
+		return dir, nil
 	}
 	if !emulated {
-		name := map[string]string{"amd64": "bzImage", "arm64": "Image"}[runtime.GOARCH]
-		return filepath.Join(awsBlobs, name), awsBlobs, nil
+		return awsBlobs, nil
+	}
+	if dir := os.Getenv(envMachine); dir != "" {
+		return dir, nil
 	}
 	dir, err := cache()
-	if err != nil {
-		return "", "", err
-	}
-	dir = filepath.Join(dir, "kernel", "amd64")
-	return filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "modules"), nil
+	return filepath.Join(dir, "kernel", "amd64"), err
 }
 
 // FindKernel reads the kernel that this machine's enclaves boot from, or, if
 // emulated is true, those that are emulated here.
 func FindKernel(emulated bool) (Kernel, error) {
-	kernel, modules, err := kernelFiles(emulated)
+	dir, err := kernelDir(emulated)
 	if err != nil {
 		return Kernel{}, err
 	}
-	k, err := ReadKernel(kernel, modules)
+	k, err := ReadKernel(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w (%s)", err, fixKernel(emulated))
 	}
@@ -65,5 +61,5 @@ func fixKernel(emulated bool) string {
 	if emulated {
 		return "scripts/setup nitro fetches it"
 	}
-	return "install aws-nitro-enclaves-cli-devel, or set " + envKernel + " and " + envModules
+	return "install aws-nitro-enclaves-cli-devel, or set " + envKernel + " to the folder of a kernel"
 }

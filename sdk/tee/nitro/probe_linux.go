@@ -63,9 +63,9 @@ func probeTools() (missing []tee.Missing) {
 }
 
 func probeKernel(emulated bool) []tee.Missing {
-	kernel, _, err := kernelFiles(emulated)
+	dir, err := kernelDir(emulated)
 	if err == nil {
-		_, err = os.Stat(kernel)
+		_, err = kernelFile(dir)
 	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):

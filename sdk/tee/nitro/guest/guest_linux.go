@@ -59,6 +59,7 @@ func start(id tee.Identity) (*platform, error) {
 	if err != nil {
 		return nil, err
 	}
+	announce()
 	go greetTools(func(ctx context.Context) (net.Conn, error) {
 		return vsock.Dial(ctx, vsock.Addr{CID: vsock.Parent, Port: wire.HeartbeatPort})
 	})
@@ -82,6 +83,17 @@ func seed(module *nsm.Session) error {
 	defer f.Close()
 	_, err = f.Write(random)
 	return err
+}
+
+// announce tells on the console that the enclave listens. Only the emulation's host
+// needs to know, and where there is no console there is none that reads it.
+func announce() {
+	f, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	f.WriteString("\r\n" + wire.ListeningLine + "\r\n")
 }
 
 // toolsPatience is how long AWS's tools may take to answer.

@@ -35,6 +35,10 @@ const (
 	Heartbeat     = 0xb7
 )
 
+// ListeningLine is what the enclave's machine prints on its console when the
+// enclave listens.
+const ListeningLine = "secgear guest: listening"
+
 // Kind is what a stream is for.
 type Kind byte
 

@@ -34,6 +34,10 @@ func run() error {
 		"extend": withModule(extend),
 		"lock":   withModule(lock),
 		"attest": withModule(attest),
+		"repeat": func(args []string) (string, error) {
+			n, err := strconv.Atoi(args[0])
+			return string(make([]byte, n)), err
+		},
 		"random": withModule(func(s *nsm.Session, _ []string) (string, error) {
 			b, err := s.Random()
 			return hex.EncodeToString(b), err
