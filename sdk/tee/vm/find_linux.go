@@ -15,14 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/secgear/secgear/sdk/internal/initramfs"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
-// Variables that change what is taken.
-const (
-	machineVariable = "SECGEAR_VM_MACHINE"
-	kernelVariable  = "SECGEAR_KERNEL"
-)
+// machineVariable names another type of machine.
+const machineVariable = "SECGEAR_VM_MACHINE"
 
 // machineType is the type of machine for programs of arch.
 func (b Backend) machineType(arch string) (string, error) {
@@ -53,44 +51,17 @@ type kernel struct {
 	sum  [sha256.Size]byte
 }
 
-// kernelFile is its name in the folder that scripts/kernel makes.
-const kernelFile = "vmlinuz"
-
-// kernelDirs are the folders where the kernel for arch may be, the first one that
-// has it counts.
-func kernelDirs(arch string) []string {
-	if dir := os.Getenv(kernelVariable); dir != "" {
-		return []string{dir}
-	}
-	var dirs []string
-	if cache, err := os.UserCacheDir(); err == nil {
-		dirs = append(dirs, filepath.Join(cache, "secgear", "kernel", arch))
-	}
-	return append(dirs, filepath.Join("/usr/share/secgear/kernel", arch))
-}
-
-// findKernel returns the folder of the kernel for arch.
-func findKernel(arch string) (string, error) {
-	dirs := kernelDirs(arch)
-	for _, dir := range dirs {
-		if info, err := os.Stat(filepath.Join(dir, kernelFile)); err == nil && info.Mode().IsRegular() {
-			return dir, nil
-		}
-	}
-	return "", fmt.Errorf("no %s in %s", kernelFile, strings.Join(dirs, " or "))
-}
-
 // maxKernel is the size of the largest kernel.
 const maxKernel = 256 << 20
 
 // openKernel reads the kernel for arch into a memory file, so that what was
 // measured is what boots.
 func openKernel(arch string) (*kernel, error) {
-	dir, err := findKernel(arch)
+	dir, err := boot.FindKernel(arch)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(filepath.Join(dir, kernelFile))
+	f, err := os.Open(filepath.Join(dir, boot.Kernel))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +85,7 @@ func openKernel(arch string) (*kernel, error) {
 // modules reads the modules of those names.
 func (k *kernel) modules(names []string) (list []initramfs.Module, err error) {
 	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(k.dir, "modules", name+".ko"))
+		b, err := os.ReadFile(filepath.Join(k.dir, boot.Modules, name+".ko"))
 		if err != nil {
 			return nil, fmt.Errorf("reading a module of the kernel: %w", err)
 		}

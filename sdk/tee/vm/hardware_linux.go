@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 )
 
 // hardware is the machine that launches, as its files show it.
@@ -93,8 +94,9 @@ func (b Backend) missingHardware(arch string) []tee.Missing {
 	if len(list) > 0 {
 		return list // QEMU is not started where it is of no use
 	}
-	if _, err := k.findFirmware(); err != nil {
-		list = append(list, tee.Missing{What: "firmware", Why: err.Error(), Fix: k.fix})
+	guest := boot.Guests[b.Name()]
+	if _, err := guest.FindFirmware(); err != nil {
+		list = append(list, tee.Missing{What: "firmware", Why: err.Error(), Fix: guest.Fix})
 	}
 	if path, err := findQEMU(k.machine); err == nil {
 		if v, err := askVersion(path); err != nil || v.before(k.qemu) {

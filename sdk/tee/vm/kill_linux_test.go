@@ -17,6 +17,7 @@ import (
 
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/teetest"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
@@ -236,7 +237,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("launched on core %d", core)
 		}
 	}
-	t.Setenv(kernelVariable, t.TempDir())
+	t.Setenv(boot.KernelVariable, t.TempDir())
 	if _, err := b.Launch(t.Context(), img, teetest.Config(t.TempDir())); err == nil || !strings.Contains(err.Error(), "vmlinuz") {
 		t.Errorf("no kernel: %v", err)
 	}

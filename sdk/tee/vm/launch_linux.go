@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/secgear/secgear/sdk/internal/initramfs"
 	"github.com/secgear/secgear/sdk/internal/spawn"
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
@@ -98,9 +98,6 @@ const maxMemories = spawn.Lowest - fdShared
 // and the first copy of the program.
 const overheadMiB = 128
 
-// maxCPUs is how many processors a machine gets unless it is told.
-const maxCPUs = 8
-
 // open makes everything that the machine is given.
 func (l *launch) open(b Backend, img *image.Image) (err error) {
 	machine, err := b.machineType(img.Arch)
@@ -145,7 +142,7 @@ func (l *launch) open(b Backend, img *image.Image) (err error) {
 		Confidential: confidential,
 	}
 	if l.machine.CPUs == 0 {
-		l.machine.CPUs = min(runtime.NumCPU(), maxCPUs)
+		l.machine.CPUs = boot.CPUs()
 	}
 	for i := range l.shared {
 		l.machine.Shared = append(l.machine.Shared, qemu.Memory{Path: inherited(fdShared + i), Size: l.sharedSize})

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/secgear/secgear/sdk/tee"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
@@ -20,7 +21,7 @@ func (b Backend) ProbeArch(arch string) tee.Status {
 	if _, err := findQEMU(machine); err != nil {
 		missing = append(missing, tee.Missing{What: qemu.Binary(machine), Why: err.Error(), Fix: fixQEMU(machine)})
 	}
-	if _, err := findKernel(arch); err != nil {
+	if _, err := boot.FindKernel(arch); err != nil {
 		missing = append(missing, tee.Missing{What: "kernel for " + arch, Why: err.Error(), Fix: "scripts/setup vm, or scripts/kernel " + arch})
 	}
 	if len(missing) > 0 {

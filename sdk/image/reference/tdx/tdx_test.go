@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,11 +54,8 @@ func TestMRTDOfDebian(t *testing.T) {
 		"7b456907dd0786d415999e801a1ac4637b8ed4d7cf5378cfc6edbe5e574dd773": "4c7206f0f483c524f12c366c711e9049030a8d47c471ee5aa9c4999a08de4057fb887fed0744d5631a212967fb231c47", // ovmf 2022.11-6+deb12u2
 	}
 	found := false
-	for _, name := range []string{"/usr/share/ovmf/OVMF.inteltdx.ms.fd", "/usr/share/ovmf/OVMF.amdsev.fd", "/usr/share/ovmf/OVMF.fd"} {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			continue
-		}
+	for _, name := range []string{"OVMF.inteltdx.ms.fd", "OVMF.amdsev.fd", "OVMF.fd"} {
+		data := ovmftest.Installed(name)
 		want, ok := known[fmt.Sprintf("%x", sha256.Sum256(data))]
 		if !ok {
 			continue
@@ -68,7 +66,7 @@ func TestMRTDOfDebian(t *testing.T) {
 		}
 	}
 	if !found {
-		t.Skip("no firmware of a known version in /usr/share/ovmf (Debian's packages ovmf, ovmf-inteltdx)")
+		t.Skip("no firmware of a known version here: scripts/firmware fetches it")
 	}
 }
 
@@ -199,6 +197,23 @@ func TestKernel(t *testing.T) {
 				t.Errorf("RTMR1 is %s\nwant     %s, a second implementation's", hex, tt.rtmr1)
 			}
 		})
+	}
+}
+
+// TestRTMR1OfDebian measures the kernel that scripts/kernel fetches.
+func TestRTMR1OfDebian(t *testing.T) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	kernel, err := os.ReadFile(filepath.Join(cache, "secgear/kernel/amd64/vmlinuz"))
+	const version = "ed8f0dbdbefe3994093937f5ee934818ae902b88cb0b6bc423811c10d55b87b0" // 6.12.117
+	if err != nil || fmt.Sprintf("%x", sha256.Sum256(kernel)) != version {
+		t.Skip("no kernel of the known version here: scripts/kernel fetches it")
+	}
+	const want = "ea27032791d9e87faf3c1091f9f317e4794802d8575348bb7c8a6c18a4607aa5ea1933568b5b39bdac5b4a535e535fe3"
+	if got, err := tdx.RTMR1(kernel); err != nil || fmt.Sprintf("%x", got) != want {
+		t.Errorf("%x, %v; want %s, a second implementation's", got, err, want)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 
 	"github.com/secgear/secgear/sdk/image"
@@ -19,35 +18,23 @@ import (
 	"github.com/secgear/secgear/sdk/image/reference/snp"
 	"github.com/secgear/secgear/sdk/image/reference/tdx"
 	"github.com/secgear/secgear/sdk/internal/initramfs"
+	"github.com/secgear/secgear/sdk/tee/vm/internal/boot"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/qemu"
 )
 
 // Options say how an image is launched, where it is not as the backend would by
 // itself.
 type Options struct {
-	Firmware    string // file with an OVMF; default: where Debian's packages put it
-	Kernel      string // file; its modules are in the folder "modules" beside it; default: as for launching
+	Firmware    string // file with an OVMF; default: as for launching
+	Kernel      string // folder with kernel and modules, as scripts/kernel makes it; default: as for launching
 	CommandLine string // of the kernel; default: as for launching
 	CPUs        int    // virtual processors, for SEV-SNP; default: as for launching, up to 8 that this machine has
 	CPUModel    string // as QEMU calls it, for SEV-SNP; default: EPYC-v4
 	SEVFeatures uint64 // of the virtual processors, for SEV-SNP; default: SNPActive alone
 }
 
-// Defaults of what package vm launches. Debian's package ovmf-inteltdx would not do
-// for TDX: it has Secure Boot on, and starts no kernel without a shim.
-const (
-	snpFirmware = "/usr/share/ovmf/OVMF.amdsev.fd" // package ovmf-amdsev
-	tdxFirmware = "/usr/share/ovmf/OVMF.fd"        // package ovmf-generic
-	snpCPU      = "EPYC-v4"
-	maxCPUs     = 8
-	maxKernel   = 256 << 20 // bytes
-)
-
-// modules of the kernel that a guest loads, in their order.
-var modules = map[string][]string{
-	"sev-snp": {"configfs", "tsm", "sev-guest"},
-	"tdx":     {"configfs", "tsm", "tdx-guest"},
-}
+// maxKernel is the size of the largest kernel or module, in bytes.
+const maxKernel = 256 << 20
 
 // commandLine is the kernel's, unless it is told.
 func commandLine(m image.Manifest) string {
@@ -56,15 +43,15 @@ func commandLine(m image.Manifest) string {
 
 // SNP computes the launch digest of SEV-SNP.
 func SNP(img *image.Image, o Options) (*reference.Set, error) {
-	g, err := o.guest(img, "sev-snp", snpFirmware)
+	g, err := o.guest(img, "sev-snp")
 	if err != nil {
 		return nil, err
 	}
 	if o.CPUs == 0 {
-		o.CPUs = min(runtime.NumCPU(), maxCPUs)
+		o.CPUs = boot.CPUs()
 	}
 	if o.CPUModel == "" {
-		o.CPUModel = snpCPU
+		o.CPUModel = qemu.SNPModel
 	}
 	if o.SEVFeatures == 0 {
 		o.SEVFeatures = uint64(snp.SNPActive)
@@ -92,7 +79,7 @@ func SNP(img *image.Image, o Options) (*reference.Set, error) {
 
 // TDX computes the registers of TDX that follow from what is launched.
 func TDX(img *image.Image, o Options) (*reference.Set, error) {
-	g, err := o.guest(img, "tdx", tdxFirmware)
+	g, err := o.guest(img, "tdx")
 	if err != nil {
 		return nil, err
 	}
@@ -141,29 +128,25 @@ func (g *guest) inputs() []reference.Input {
 }
 
 // guest reads and makes what a virtual machine for tee boots.
-func (o Options) guest(img *image.Image, tee, firmware string) (*guest, error) {
+func (o Options) guest(img *image.Image, tee string) (*guest, error) {
 	if img.Arch != "amd64" {
 		return nil, fmt.Errorf("the image is for %s, and %s is an amd64 processor's: %w", img.Arch, tee, errors.ErrUnsupported)
+	}
+	if err := o.find(img.Arch, tee); err != nil {
+		return nil, err
 	}
 	g := &guest{commandLine: o.CommandLine}
 	if g.commandLine == "" {
 		g.commandLine = commandLine(img.Manifest)
 	}
-	if o.Firmware != "" {
-		firmware = o.Firmware
-	}
 	var err error
-	if g.firmware, err = readFile("firmware", firmware, ovmf.MaxSize); err != nil {
+	if g.firmware, err = readFile("firmware", o.Firmware, ovmf.MaxSize); err != nil {
 		return nil, err
 	}
-	file, err := o.kernelFile(img.Arch)
-	if err != nil {
+	if g.kernel, err = readFile("kernel", filepath.Join(o.Kernel, boot.Kernel), maxKernel); err != nil {
 		return nil, err
 	}
-	if g.kernel, err = readFile("kernel", file, maxKernel); err != nil {
-		return nil, err
-	}
-	list, err := readModules(filepath.Join(filepath.Dir(file), "modules"), modules[tee])
+	list, err := readModules(filepath.Join(o.Kernel, boot.Modules), boot.Guests[tee].Modules)
 	if err != nil {
 		return nil, err
 	}
@@ -171,20 +154,23 @@ func (o Options) guest(img *image.Image, tee, firmware string) (*guest, error) {
 	return g, err
 }
 
-// kernelFile finds the kernel for arch where launching does.
-func (o Options) kernelFile(arch string) (string, error) {
-	const name = "vmlinuz"
-	if o.Kernel != "" {
-		return o.Kernel, nil
+// find looks for the files that o does not name where launching does.
+func (o *Options) find(arch, tee string) error {
+	if o.Firmware == "" {
+		file, err := boot.Guests[tee].FindFirmware()
+		if err != nil {
+			return fmt.Errorf("%w (%s)", err, boot.Guests[tee].Fix)
+		}
+		o.Firmware = file
 	}
-	if dir := os.Getenv("SECGEAR_KERNEL"); dir != "" {
-		return filepath.Join(dir, name), nil
+	if o.Kernel == "" {
+		dir, err := boot.FindKernel(arch)
+		if err != nil {
+			return fmt.Errorf("the kernel is missing: %w (scripts/kernel fetches it)", err)
+		}
+		o.Kernel = dir
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("looking for the kernel: %w", err)
-	}
-	return filepath.Join(cache, "secgear", "kernel", arch, name), nil
+	return nil
 }
 
 func readModules(dir string, names []string) (list []initramfs.Module, err error) {

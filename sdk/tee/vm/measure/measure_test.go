@@ -110,7 +110,12 @@ func TestRefuses(t *testing.T) {
 		{"encrypted", &encrypted, func(*measure.Options) {}, "encrypted", errors.ErrUnsupported},
 		{"no firmware", img, func(o *measure.Options) { o.Firmware += ".none" }, "firmware is missing", os.ErrNotExist},
 		{"no kernel", img, func(o *measure.Options) { o.Kernel += ".none" }, "kernel is missing", os.ErrNotExist},
-		{"no modules", img, func(o *measure.Options) { o.Kernel = filepath.Join(filepath.Dir(o.Kernel), "modules", "tsm.ko") }, "module of the kernel is missing", os.ErrNotExist},
+		{"no modules", img, func(o *measure.Options) {
+			o.Kernel = t.TempDir()
+			if err := os.WriteFile(filepath.Join(o.Kernel, "vmlinuz"), ovmftest.Kernel(1), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "module of the kernel is missing", os.ErrNotExist},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,8 +151,9 @@ func sample(t *testing.T) (*image.Image, measure.Options) {
 	for _, name := range []string{"configfs", "tsm", "sev-guest", "tdx-guest"} {
 		write("modules/"+name+".ko", []byte(name))
 	}
+	write("vmlinuz", ovmftest.Kernel(1))
 	return &image.Image{Manifest: image.DefaultManifest("sample"), Program: []byte("program"), Arch: "amd64", Digest: image.Digest{1}, Signer: image.SignerID{2}},
-		measure.Options{Firmware: write("OVMF.fd", ovmftest.Default().Build()), Kernel: write("vmlinuz", ovmftest.Kernel(1))}
+		measure.Options{Firmware: write("OVMF.fd", ovmftest.Default().Build()), Kernel: dir}
 }
 
 // packed is the initramfs of img.

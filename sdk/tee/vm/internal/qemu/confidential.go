@@ -30,7 +30,11 @@ func (s SNP) machine() []string {
 	return []string{"confidential-guest-support=tee", "memory-backend=ram"}
 }
 
-func (s SNP) cpu() string { return "EPYC-v4" }
+// SNPModel is the model of the processors: all with SEV-SNP have what it has.
+// SEV-SNP measures it.
+const SNPModel = "EPYC-v4"
+
+func (s SNP) cpu() string { return SNPModel }
 
 func (s SNP) objects(m Machine) []string {
 	snp := fmt.Sprintf("sev-snp-guest,id=tee,cbitpos=%d,reduced-phys-bits=%d,policy=%#x,kernel-hashes=on", s.CBit, s.ReducedPhy, s.Policy)
