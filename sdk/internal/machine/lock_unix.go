@@ -3,6 +3,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,8 +14,14 @@ import (
 // lock waits until nobody else, in this process or another, holds the lock of
 // dir. The lock ends with the process.
 func lock(dir string) (unlock func() error, err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "measured.lock"), os.O_RDWR|os.O_CREATE, 0o660)
+	f, err := os.OpenFile(filepath.Join(dir, "measured.lock"), os.O_RDONLY|os.O_CREATE, 0o640)
 	if err != nil {
+		return nil, err
+	}
+	// Whatever the umask: the group of the folder's users need the lock. Only its
+	// maker can do that.
+	if err := f.Chmod(0o640); err != nil && !errors.Is(err, os.ErrPermission) {
+		f.Close()
 		return nil, err
 	}
 	for {

@@ -117,7 +117,12 @@ func (l *log) begin() error {
 	return l.write()
 }
 
-func (l *log) write() error { return atomicfile.Write(l.file, l.Encode(), 0o660) }
+func (l *log) write() error {
+	if err := atomicfile.Write(l.file, l.Encode(), 0o600); err != nil {
+		return err
+	}
+	return os.Chmod(l.file, 0o660) // whatever the umask: others launch here, too
+}
 
 // measure measures event into every register, unless it is there already.
 func (l *log) measure(event []byte) error {

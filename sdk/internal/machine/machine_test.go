@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/secgear/secgear/sdk/image"
@@ -17,14 +18,21 @@ import (
 
 // scripted is a register that fails when it is told to.
 type scripted struct {
+	mu    sync.Mutex
 	value []byte
 	fail  error
 	lose  bool // takes what it is extended with, and forgets it
 }
 
-func (r *scripted) Read() ([]byte, error) { return bytes.Clone(r.value), nil }
+func (r *scripted) Read() ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return bytes.Clone(r.value), nil
+}
 
 func (r *scripted) Extend(digest []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.fail != nil {
 		return r.fail
 	}
@@ -151,4 +159,29 @@ func FuzzSecretFile(f *testing.F) {
 			t.Error("encoded again it is another")
 		}
 	})
+}
+
+// TestConcurrent: launches at the same time are measured one after another, or
+// the log would not lead to the register's value.
+func TestConcurrent(t *testing.T) {
+	m, _ := newMachine(t)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			other := *m // as another process has it
+			if _, err := other.enter(identity(string(rune('a'+i%4))), ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	err := m.withLog(func(l *log) error {
+		if len(l.Events) != 4 {
+			t.Errorf("%d events", len(l.Events))
+		}
+		return l.reconcile()
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }

@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -24,6 +25,13 @@ func lookNV(c transport.TPM, at tpm2.TPMHandle) (*nvIndex, error) {
 		return nil, fmt.Errorf("looking at NV index %#x: %w", at, err)
 	}
 	public, err := got.NVPublic.Contents()
+	var name *tpm2.TPM2BName
+	if err == nil {
+		name, err = tpm2.NVName(public)
+	}
+	if err == nil && (public.NVIndex != at || !bytes.Equal(name.Buffer, got.NVName.Buffer)) {
+		err = errAltered
+	}
 	if err != nil {
 		return nil, fmt.Errorf("looking at NV index %#x: %w", at, err)
 	}

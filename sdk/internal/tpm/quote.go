@@ -3,6 +3,7 @@ package tpm
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -47,15 +48,41 @@ const (
 	keyAzure    = 0x81000003
 )
 
-// HasPlatform tells whether the TPM holds a report over its own key, as that of a
-// confidential VM of Azure's does, which is inside of it.
+// HasPlatform tells whether the TPM says that it is inside a confidential VM of
+// Azure's: whether it holds a report over its own key that is AMD's or Intel's.
+// That is what the machine says of itself. Whether it is true is for verifiers,
+// who check the report's signature.
 func (t *TPM) HasPlatform() (has bool, err error) {
 	err = t.use("looking for a platform's report", func(c transport.TPM) error {
-		n, err := lookNV(c, nvAzure)
-		has = n != nil && n.public.Attributes.Written
+		b, err := readFirst(c, nvAzure)
+		has = confidential(b)
 		return err
 	})
 	return has, err
+}
+
+// A platform's report; numbers are little-endian:
+//
+//	offset size
+//	     0    4 "HCLA"
+//	    32 1184 the hardware's report, or less
+//	  1224    4 kind of report: 2 SEV-SNP, 4 TDX; others are of machines that
+//	            are not confidential
+//	  1236      claims, with the TPM's key
+const (
+	atReportKind = 1224
+	atClaims     = 1236
+	reportSNP    = 2
+	reportTDX    = 4
+)
+
+// confidential tells whether b is the report of a confidential VM.
+func confidential(b []byte) bool {
+	if len(b) < atClaims || string(b[:4]) != "HCLA" {
+		return false
+	}
+	kind := binary.LittleEndian.Uint32(b[atReportKind:])
+	return kind == reportSNP || kind == reportTDX
 }
 
 // Quote has the TPM sign its registers pcrs, ascending, and nonce. On a
@@ -69,6 +96,9 @@ func (t *TPM) Quote(nonce [32]byte, pcrs []int) (q *measured.Quote, err error) {
 		}
 		if q.Platform, err = readFirst(c, nvAzure); err != nil {
 			return err
+		}
+		if !confidential(q.Platform) {
+			q.Platform = nil
 		}
 		sign := func(k key) error { return quote(c, k, nonce, pcrs, q) }
 		if q.Platform != nil {
@@ -92,11 +122,7 @@ func persistent(c transport.TPM, handle tpm2.TPMHandle) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	public, err := got.OutPublic.Contents()
-	if err != nil {
-		return key{}, err
-	}
-	return key{handle, got.Name, *public}, nil
+	return newKey(handle, got.OutPublic, got.Name)
 }
 
 // quote fills q. Somebody may extend a register between the signature and the

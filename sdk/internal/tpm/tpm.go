@@ -15,6 +15,7 @@
 package tpm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -167,18 +168,49 @@ func primary(c transport.TPM, hierarchy tpm2.TPMHandle, template tpm2.TPMTPublic
 	if err != nil {
 		return fmt.Errorf("making a primary key: %w", err)
 	}
-	public, err := made.OutPublic.Contents()
+	k, err := newKey(made.ObjectHandle, made.OutPublic, made.Name)
 	if err == nil {
-		err = f(key{made.ObjectHandle, made.Name, *public})
+		err = k.isOf(template)
+	}
+	if err == nil {
+		err = f(k)
 	}
 	return errors.Join(err, flush(c, made.ObjectHandle))
 }
 
-// key is a loaded key.
+// key is a loaded key. The TPM's half of a session computes with the key's true
+// name, so that nobody between can make another key of it.
 type key struct {
 	handle tpm2.TPMHandle
 	name   tpm2.TPM2BName
 	public tpm2.TPMTPublic
+}
+
+// errAltered: what the TPM seems to say contradicts itself.
+var errAltered = errors.New("the TPM's answer is not about what it was asked for: is there something between?")
+
+func newKey(handle tpm2.TPMHandle, public tpm2.TPM2BPublic, name tpm2.TPM2BName) (key, error) {
+	p, err := public.Contents()
+	if err != nil {
+		return key{}, err
+	}
+	own, err := tpm2.ObjectName(p)
+	if err != nil {
+		return key{}, err
+	}
+	if !bytes.Equal(own.Buffer, name.Buffer) {
+		return key{}, errAltered
+	}
+	return key{handle, name, *p}, nil
+}
+
+// isOf refuses a key that was made by another template.
+func (k key) isOf(template tpm2.TPMTPublic) error {
+	template.Unique = k.public.Unique
+	if !bytes.Equal(tpm2.Marshal(template), tpm2.Marshal(k.public)) {
+		return errAltered
+	}
+	return nil
 }
 
 // with is the key with an authorization.

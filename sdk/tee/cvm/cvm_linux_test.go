@@ -2,6 +2,7 @@ package cvm
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -90,7 +91,7 @@ func kill(i tee.Instance) error {
 // TestConformance runs the suite on an emulated TPM and a fake of the kernel's
 // reports.
 func TestConformance(t *testing.T) {
-	t.Run(runtime.GOARCH, func(t *testing.T) {
+	t.Run(runtime.GOARCH+"-swtpm", func(t *testing.T) {
 		b, _ := emulate(t, true, true, true)
 		teetest.Suite{
 			Backend: b, Program: program(t), Callee: teetest.BuildCallee(t, runtime.GOARCH),
@@ -182,6 +183,39 @@ func TestWithoutTPM(t *testing.T) {
 		if r, err := e.Control.Try(command); err != nil || !r.Unsupported {
 			t.Errorf("%s: %+v, %v", command, r, err)
 		}
+	}
+}
+
+// TestAzure: where the TPM is inside the confidential VM, it alone is enough; it
+// signs with the key that the hardware's report is about.
+func TestAzure(t *testing.T) {
+	b, _ := emulate(t, true, false, false)
+	if b.Probe().Available {
+		t.Fatal("available without a report")
+	}
+	emulator := tpmtest.Start(t)
+	emulator.Azure()
+	b.emulated.tpm = func(string) string { return emulator.Socket }
+	if s := b.Probe(); !s.Available {
+		t.Fatalf("%+v", s)
+	}
+	ev, e := evidence(t, b, teetest.Manifest(), "nonce")
+	quoted, err := ev.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := quoted.Key.(*rsa.PublicKey); !ok || len(ev.Quote.Platform) == 0 || ev.Report != nil {
+		t.Errorf("signed with a %T, platform's report of %d bytes", quoted.Key, len(ev.Quote.Platform))
+	}
+	inside := false
+	for _, p := range e.Protections() {
+		inside = inside || p.Name == machine.TPMInside && p.Active
+	}
+	if !inside {
+		t.Errorf("the TPM is not said to be inside: %+v", e.Protections())
+	}
+	if e.Control.Get("sealingkey", 2, 5, "salt") == "" {
+		t.Error("no sealing key")
 	}
 }
 

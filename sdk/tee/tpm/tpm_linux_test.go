@@ -28,7 +28,7 @@ func kill(i tee.Instance) error {
 }
 
 func TestConformance(t *testing.T) {
-	t.Run(runtime.GOARCH, func(t *testing.T) {
+	t.Run(runtime.GOARCH+"-swtpm", func(t *testing.T) {
 		b, _ := emulate(t)
 		teetest.Suite{
 			Backend: b, Program: program(t), Callee: teetest.BuildCallee(t, runtime.GOARCH),

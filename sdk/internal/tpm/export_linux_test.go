@@ -1,6 +1,7 @@
 package tpm
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"github.com/google/go-tpm/tpm2/transport"
@@ -15,6 +16,49 @@ func DeriveUnchecked(t *TPM, s Secret, use string) (derived [32]byte, err error)
 		})
 	})
 	return derived, err
+}
+
+// ErrAltered is errAltered.
+var ErrAltered = errAltered
+
+// between is something between this program and the TPM, which alters answers.
+type between struct {
+	transport.TPM
+	code  uint32 // of the command
+	alter func(answer []byte)
+}
+
+func (b between) Send(command []byte) ([]byte, error) {
+	answer, err := b.TPM.Send(command)
+	if err == nil && binary.BigEndian.Uint32(command[6:]) == b.code && binary.BigEndian.Uint32(answer[6:]) == 0 {
+		b.alter(answer)
+	}
+	return answer, err
+}
+
+// WithBetween calls Derive, or reads and increments a counter, with something in
+// between.
+func WithBetween(t *TPM, code uint32, alter func(answer []byte), s Secret) (derived, counted error) {
+	derived = t.use("test", func(c transport.TPM) error {
+		c = between{c, code, alter}
+		return storage(c, func(srk key) error {
+			_, err := derive(c, srk, s, "use")
+			return err
+		})
+	})
+	counted = t.use("test", func(c transport.TPM) error {
+		c = between{c, code, alter}
+		return storage(c, func(srk key) error {
+			n := &counter{tpm: c, srk: srk, id: [32]byte{1}}
+			n.key, n.auth = mac([32]byte{1}, "field"), password([32]byte{1}, n.id)
+			if err := n.find(); err != nil {
+				return err
+			}
+			_, err := n.value()
+			return err
+		})
+	})
+	return derived, counted
 }
 
 // cutOff is a TPM that takes a number of commands, but for those that forget

@@ -186,20 +186,25 @@ func TestQuoteUnrestricted(t *testing.T) {
 // Azure's confidential VMs, are in the quote.
 func TestCertificates(t *testing.T) {
 	d, e := start(t)
-	c := raw(t, e)
-	cert, report := bytes.Repeat([]byte("certificate"), 100), bytes.Repeat([]byte{7}, 2600)
-	writeNV(t, c, 0x01c0000a, cert)
-	writeNV(t, c, 0x01400001, report[:1000]) // the emulator has less room than Azure's
+	cert, report := bytes.Repeat([]byte("certificate"), 100), tpmtest.AzureReport(2)
+	e.WriteNV(0x01c0000a, cert)
+	if has, err := d.HasPlatform(); has || err != nil {
+		t.Errorf("there is a platform's report: %v, %v", has, err)
+	}
+	e.WriteNV(0x01400001, report)
+	if has, err := d.HasPlatform(); !has || err != nil {
+		t.Errorf("there is no platform's report: %v, %v", has, err)
+	}
 	if _, err := d.Quote([32]byte{}, []int{0}); err == nil {
 		t.Error("a quote without the platform's key")
 	}
-	persist(t, c, 0x81000003)
+	e.Persist(0x81000003)
 	nonce := [32]byte{9}
 	q, err := d.Quote(nonce, []int{0, 7})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(q.EKCertificate, cert) || !bytes.Equal(q.Platform, report[:1000]) {
+	if !bytes.Equal(q.EKCertificate, cert) || !bytes.Equal(q.Platform, report) {
 		t.Errorf("certificate of %d bytes, report of %d", len(q.EKCertificate), len(q.Platform))
 	}
 	if _, err := q.Verify(nonce[:]); err != nil { // an RSA key, as Azure's
@@ -208,60 +213,26 @@ func TestCertificates(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// writeNV puts data into the TPM, as its maker does.
-func writeNV(t *testing.T, c transport.TPM, at tpm2.TPMHandle, data []byte) {
-	t.Helper()
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	_, err := tpm2.NVDefineSpace{AuthHandle: owner, PublicInfo: tpm2.New2B(tpm2.TPMSNVPublic{
-		NVIndex: at, NameAlg: tpm2.TPMAlgSHA256, DataSize: uint16(len(data)),
-		Attributes: tpm2.TPMANV{OwnerRead: true, OwnerWrite: true, AuthRead: true, NoDA: true, NT: tpm2.TPMNTOrdinary},
-	})}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for off := 0; off < len(data); off += 512 {
-		public, err := tpm2.NVReadPublic{NVIndex: at}.Execute(c)
+// TestNotConfidential: a report of a machine that is not confidential, or
+// anything else at its place, counts for nothing.
+func TestNotConfidential(t *testing.T) {
+	for name, content := range map[string][]byte{
+		"of virtualization": tpmtest.AzureReport(1),
+		"cut":               tpmtest.AzureReport(2)[:1200],
+		"something else":    bytes.Repeat([]byte{2}, 1300),
+	} {
+		d, e := start(t)
+		e.WriteNV(0x01400001, content)
+		if has, err := d.HasPlatform(); has || err != nil {
+			t.Errorf("%s: %v, %v", name, has, err)
+		}
+		q, err := d.Quote([32]byte{}, []int{0})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = tpm2.NVWrite{
-			AuthHandle: owner, NVIndex: tpm2.NamedHandle{Handle: at, Name: public.NVName},
-			Data: tpm2.TPM2BMaxNVBuffer{Buffer: data[off:min(off+512, len(data))]}, Offset: uint16(off),
-		}.Execute(c)
-		if err != nil {
-			t.Fatal(err)
+		if q.Platform != nil {
+			t.Errorf("%s: it is in the quote", name)
 		}
-	}
-}
-
-// persist makes a restricted RSA signing key and keeps it at handle.
-func persist(t *testing.T, c transport.TPM, handle tpm2.TPMHandle) {
-	t.Helper()
-	made, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.TPMTPublic{
-		Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{
-			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, Restricted: true, SignEncrypt: true,
-		},
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
-			Scheme: tpm2.TPMTRSAScheme{
-				Scheme:  tpm2.TPMAlgRSASSA,
-				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgSHA256}),
-			},
-			KeyBits: 2048,
-		}),
-	})}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := tpm2.AuthHandle{Handle: tpm2.TPMRHOwner, Auth: tpm2.PasswordAuth(nil)}
-	_, err = tpm2.EvictControl{
-		Auth: owner, ObjectHandle: &tpm2.NamedHandle{Handle: made.ObjectHandle, Name: made.Name}, PersistentHandle: handle,
-	}.Execute(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := (tpm2.FlushContext{FlushHandle: made.ObjectHandle}).Execute(c); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -341,6 +312,44 @@ func TestPolicyIsTheTPMs(t *testing.T) {
 		t.Errorf("derived in another state: %v", err)
 	}
 	nothingLeft(t, e)
+}
+
+// TestBetween: who sits on the bus and alters the TPM's answers gets errors, not
+// another key or value.
+func TestBetween(t *testing.T) {
+	d, _ := start(t)
+	s := newSecret(t, d, 1, 7)
+	if _, err := d.Increment([32]byte{1}, [32]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	same := func([]byte) {}
+	if derived, counted := tpm.WithBetween(d, 0, same, s); derived != nil || counted != nil {
+		t.Fatalf("nothing altered: %v, %v", derived, counted)
+	}
+	const createPrimary, hmac, nvReadPublic, nvRead = 0x131, 0x155, 0x169, 0x14e
+	flip := func(at int) func([]byte) {
+		return func(answer []byte) { answer[(len(answer)+at)%len(answer)] ^= 1 }
+	}
+	// CreatePrimary's answer: header (10), handle (4), size of parameters (4), size
+	// of the public part (2), type, name's algorithm, attributes (8), …
+	for name, tt := range map[string]struct {
+		code  uint32
+		at    int
+		which string
+	}{
+		"attributes of a key": {createPrimary, 27, "both"},
+		"a key's name":        {createPrimary, -6, "both"},
+		"what is derived":     {hmac, 20, "derived"},
+		"session's answer":    {hmac, -1, "derived"},
+		"a counter's field":   {nvReadPublic, 26, "counted"},
+		"a counter's name":    {nvReadPublic, -1, "counted"},
+		"a counter's value":   {nvRead, 22, "counted"},
+	} {
+		derived, counted := tpm.WithBetween(d, tt.code, flip(tt.at), s)
+		if tt.which != "counted" && derived == nil || tt.which != "derived" && counted == nil {
+			t.Errorf("%s: %v, %v", name, derived, counted)
+		}
+	}
 }
 
 func TestCounters(t *testing.T) {

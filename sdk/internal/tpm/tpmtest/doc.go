@@ -1,0 +1,2 @@
+// Package tpmtest runs TPMs for tests: swtpm, an emulator. Linux only.
+package tpmtest
