@@ -66,9 +66,23 @@ image has to be signed.
   secgear digest --tee tdx demo.sgi                 MRTD, RTMR1 and RTMR2
   secgear digest --tee nitro demo.sgi               PCR0, PCR1 and PCR2
   secgear digest --tee tpm demo.sgi                 PCR13; with --tee cvm, too
+  secgear digest --tee sgx demo.sgi                 MRENCLAVE and MRSIGNER, as signed
+                                                    in the folder SECGEAR_SGX_SIGNED
 
 Firmware, kernel and command line are those that secgear launches with, unless
 flags name others. See docs/reference-values.md.`,
+
+	"gramine": `It writes the enclave of a signed image as Gramine takes it to SGX: the files
+enclave, identity and enclave.manifest. gramine-sgx-sign, run in that folder,
+measures and signs them:
+
+  secgear gramine -o demo.gramine demo.sgi
+  cd demo.gramine
+  gramine-sgx-sign --key key.pem --manifest enclave.manifest --output enclave.manifest.sgx
+
+The manifest holds the place and hash of Gramine's library OS: --gramine names its
+folder as it is where the enclave is to run. With SECGEAR_SGX_SIGNED=demo.gramine
+the enclave is launched as it was signed. See docs/sgx.md.`,
 
 	"key": `  secgear key new -o key.pem [--alg ed25519|p256|p384]    a key to sign images
   secgear key image -o image.key                          a key to encrypt them
@@ -89,6 +103,14 @@ processes over half a second; how long those of the process that loaded it took
 (half of them at most P50, 99 of 100 at most P99, estimated from some); failed
 calls; those in flight (BUSY); open streams; lanes in use; that process's arena; memory and
 workers inside. What concerns the inside is the enclave's own word.`,
+
+	"tee": `LAUNCH says whether an enclave can be launched here now ("not yet": secgear has no
+backend), OWNER whether hardware then keeps the machine's owner out of it,
+HARDWARE whether processor, firmware and kernel have what it takes, and INSIDE
+whether this machine is in that TEE itself. What it says comes from the kernel's
+files and proves nothing to others: evidence does.
+
+With a name only that TEE is shown.`,
 
 	"top": `Columns as of secgear ps, over the time since the last look. It ends with q or
 Ctrl-C. A terminal that is too narrow lacks the last columns. NO_COLOR in the

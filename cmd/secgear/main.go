@@ -38,6 +38,8 @@ var commands = []command{
 	{"key", "new|image|id [flags]", "makes a key to sign or to encrypt images, or tells its ID", runKey},
 	{"inspect", "[flags] IMAGE", "shows what is in an image and who signed it", runInspect},
 	{"digest", "[flags] IMAGE", "prints an image's digest", runDigest},
+	{"gramine", "[flags] IMAGE", "writes what gramine-sgx-sign signs for SGX", runGramine},
+	{"tee", "[flags] [TEE]", "lists TEEs, what this machine lacks of them and what to do", runTEE},
 	{"ps", "[flags]", "lists running enclaves", runPS},
 	{"top", "[flags]", "shows running enclaves, live", runTop},
 	{"pprof", "[flags] NAME KIND", "takes a profile of a running enclave", runPprof},

@@ -15,6 +15,7 @@ import (
 	"github.com/secgear/secgear/sdk/image/reference"
 	"github.com/secgear/secgear/sdk/measured"
 	"github.com/secgear/secgear/sdk/tee/nitro"
+	"github.com/secgear/secgear/sdk/tee/sgx"
 	vm "github.com/secgear/secgear/sdk/tee/vm/measure"
 )
 
@@ -23,6 +24,7 @@ var measuredBy = map[string]func(*image.Image, vm.Options) (*reference.Set, erro
 	"cvm":     measureStart,
 	"nitro":   measureNitro,
 	"sev-snp": vm.SNP,
+	"sgx":     measureSGX,
 	"tdx":     vm.TDX,
 	"tpm":     measureStart,
 }
@@ -111,6 +113,9 @@ func measureNitro(img *image.Image, o vm.Options) (*reference.Set, error) {
 	}
 	return set, nil
 }
+
+// measureSGX reads the values from the enclave that was signed beforehand.
+func measureSGX(img *image.Image, _ vm.Options) (*reference.Set, error) { return sgx.Reference(img) }
 
 // verifiedImage reads an image whose signature holds: who signed it is measured,
 // too.

@@ -6,6 +6,7 @@ import (
 	"github.com/secgear/secgear/sdk/tee"
 	cvm "github.com/secgear/secgear/sdk/tee/cvm/guest"
 	nitro "github.com/secgear/secgear/sdk/tee/nitro/guest"
+	sgx "github.com/secgear/secgear/sdk/tee/sgx/guest"
 	sim "github.com/secgear/secgear/sdk/tee/sim/guest"
 	tpm "github.com/secgear/secgear/sdk/tee/tpm/guest"
 	vm "github.com/secgear/secgear/sdk/tee/vm/guest"
@@ -17,6 +18,7 @@ var platforms = []func() (p tee.Platform, ok bool, err error){
 	cvm.Start,
 	tpm.Start,
 	sim.Start,
+	sgx.Start,
 	nitro.Start,
 	vm.Start,
 }

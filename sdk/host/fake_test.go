@@ -16,21 +16,22 @@ import (
 
 // fakeTEE is a backend whose enclaves are functions of the test.
 type fakeTEE struct {
-	name        string
-	unavailable bool
-	missing     []tee.Missing
-	launchErr   error
-	laneErr     error
-	live        func(*fakeEnclave) // the enclave's life; nil: wellBehaved
-	launched    int
-	hasKey      bool          // the last launch was told where to get a key
-	over        chan struct{} // closed with the test
+	name         string
+	unavailable  bool
+	confidential bool
+	missing      []tee.Missing
+	launchErr    error
+	laneErr      error
+	live         func(*fakeEnclave) // the enclave's life; nil: wellBehaved
+	launched     int
+	hasKey       bool          // the last launch was told where to get a key
+	over         chan struct{} // closed with the test
 }
 
 func (f *fakeTEE) Name() string { return f.name }
 
 func (f *fakeTEE) Probe() tee.Status {
-	return tee.Status{Available: !f.unavailable, Missing: f.missing}
+	return tee.Status{Available: !f.unavailable, Missing: f.missing, Confidential: f.confidential}
 }
 
 func (f *fakeTEE) Launch(ctx context.Context, img *image.Image, cfg tee.LaunchConfig) (tee.Instance, error) {

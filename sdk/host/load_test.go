@@ -138,6 +138,11 @@ func TestChoose(t *testing.T) {
 		{"only one", "", "", []*fakeTEE{{name: "a"}}, "a", false},
 		{"strongest", "auto", "", []*fakeTEE{{name: "a"}, {name: "b"}}, "a", false},
 		{"strongest available", "", "", []*fakeTEE{{name: "a", unavailable: true}, {name: "b"}}, "b", false},
+		{"one that keeps the owner out", "", "", []*fakeTEE{{name: "sim"}, {name: "vm"}, {name: "a", confidential: true}, {name: "b", confidential: true}}, "a", false},
+		{"one that keeps the owner out, but is not here", "", "", []*fakeTEE{{name: "a", confidential: true, unavailable: true}, {name: "vm"}, {name: "sim"}}, "sim", false},
+		{"no more than a simulation", "", "", []*fakeTEE{{name: "vm"}, {name: "nitro"}, {name: "sim"}}, "sim", false},
+		{"no simulation", "", "", []*fakeTEE{{name: "vm"}, {name: "sim", unavailable: true}}, "vm", false},
+		{"plain by name", "vm", "", []*fakeTEE{{name: "a", confidential: true}, {name: "vm"}}, "vm", false},
 		{"by name", "b", "a", []*fakeTEE{{name: "a"}, {name: "b"}}, "b", false},
 		{"by environment", "", "b", []*fakeTEE{{name: "a"}, {name: "b"}}, "b", false},
 		{"no fallback", "a", "", []*fakeTEE{{name: "a", unavailable: true, missing: gone}, {name: "b"}}, "TEE a is not available here: /dev/x: no such file (to fix it: buy one); luck", true},
@@ -176,6 +181,32 @@ func TestChoiceIsLogged(t *testing.T) {
 	for _, want := range []string{"TEE chosen tee=sim auto=true", "no protection against this machine", "protection absent tee=sim what=memfd_secret"} {
 		if !strings.Contains(rec.text(), want) {
 			t.Errorf("missing %q in %s", want, rec.text())
+		}
+	}
+}
+
+// TestUnprotectedChoiceIsLogged: whoever asks for a TEE that keeps nobody out is
+// told.
+func TestUnprotectedChoiceIsLogged(t *testing.T) {
+	for _, confidential := range []bool{false, true} {
+		rec := new(recorder)
+		o := testOptions(t, &fakeTEE{name: "vm", confidential: confidential})
+		o.Log = rec.logger()
+		mustLoad(t, o).Close()
+		if told := strings.Contains(rec.text(), "no protection against this machine's owner"); told == confidential {
+			t.Errorf("confidential %t: %s", confidential, rec.text())
+		}
+	}
+}
+
+func TestStrongest(t *testing.T) {
+	for want, backends := range map[string][]tee.Backend{
+		"":    {&fakeTEE{name: "a", unavailable: true}},
+		"sim": {&fakeTEE{name: "vm"}, &fakeTEE{name: "sim"}},
+		"a":   {&fakeTEE{name: "sim"}, &fakeTEE{name: "a", confidential: true}},
+	} {
+		if got := Strongest(backends, ""); got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

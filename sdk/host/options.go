@@ -22,7 +22,9 @@ type Options struct {
 	Backends []tee.Backend
 
 	// TEE is the name of the one to take, or "auto": the first of Backends that
-	// this machine has. Default: the environment's SECGEAR_TEE, else "auto".
+	// this machine has and that keeps its owner out, else the simulation, else
+	// the first one that it has. Default: the environment's SECGEAR_TEE, else
+	// "auto".
 	TEE string
 
 	// Signers, if not empty, are the only ones whose images are loaded.

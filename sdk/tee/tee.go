@@ -77,6 +77,12 @@ func ProbeFor(b Backend, arch string) Status {
 type Status struct {
 	Available bool      // an enclave can be launched
 	Missing   []Missing // why not, or what protection will be absent
+
+	// Confidential tells that hardware keeps the owner of the machine out of an
+	// enclave launched here. It is false for simulations, emulations and plain
+	// virtual machines, whatever else they protect, which auto therefore never
+	// prefers to a TEE where it is true.
+	Confidential bool
 }
 
 // Missing names one thing that a machine lacks.

@@ -3,7 +3,9 @@
 //
 //	teetable [-json] [package…]
 //
-// It runs in the folder of secgear's module. Its status is 1 if a test failed.
+// It runs in the folder of secgear's module. Without packages named it prints the
+// README's table of TEEs as well, in which those are that can't be run, and compares
+// the two. Its status is 1 if a test failed, or the README says something else.
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 func main() {
@@ -25,7 +28,8 @@ func main() {
 }
 
 func run(w io.Writer, asJSON bool, packages []string) error {
-	if len(packages) == 0 {
+	all := len(packages) == 0
+	if all {
 		packages = []string{"./sdk/tee/..."}
 	}
 	args := append([]string{"test", "-json", "-count=1", "-vet=off", "-timeout=40m", "-run=^TestConformance$"}, packages...)
@@ -57,6 +61,10 @@ func run(w io.Writer, asJSON bool, packages []string) error {
 	} else if err := print(w, rows); err != nil {
 		return err
 	}
+	faults, err := compare(w, rows, asJSON || !all)
+	if err != nil {
+		return err
+	}
 	switch {
 	case failed != "":
 		return fmt.Errorf("tests failed:\n%s", failed)
@@ -64,6 +72,29 @@ func run(w io.Writer, asJSON bool, packages []string) error {
 		return fmt.Errorf("go test: %w", waitErr)
 	case len(rows) == 0:
 		return fmt.Errorf("no conformance test was found")
+	case len(faults) > 0:
+		return fmt.Errorf("the README's table is not true:\n%s", strings.Join(faults, "\n"))
 	}
 	return nil
+}
+
+// compare prints the table that the README carries, unless quiet, and returns where
+// it is not what was run.
+func compare(w io.Writer, rows []*row, quiet bool) ([]string, error) {
+	if quiet {
+		return nil, nil
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		return nil, err
+	}
+	claims, err := readClaims(string(readme))
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(w, "\nWhat the README says:\n")
+	for _, c := range claims {
+		fmt.Fprintln(w, c.line)
+	}
+	return drift(claims, rows), nil
 }

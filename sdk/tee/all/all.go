@@ -6,26 +6,21 @@ import (
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/cvm"
 	"github.com/secgear/secgear/sdk/tee/nitro"
+	"github.com/secgear/secgear/sdk/tee/sgx"
 	"github.com/secgear/secgear/sdk/tee/sim"
 	"github.com/secgear/secgear/sdk/tee/tpm"
 	"github.com/secgear/secgear/sdk/tee/vm"
 )
 
 // Backends returns every backend, the strongest first. A new one is added here.
+// What auto takes depends on tee.Status.Confidential, too.
 func Backends() []tee.Backend {
-	all := []tee.Backend{
-		vm.Backend{Kind: vm.SNP},
-		vm.Backend{Kind: vm.TDX},
-		vm.Backend{Kind: vm.CCA},
-		cvm.Backend{},
+	return []tee.Backend{
+		sgx.Backend{},
+		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
+		nitro.Backend{}, cvm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
-		sim.Backend{},
-		tpm.Backend{},
-		vm.Backend{},
+		sim.Backend{}, tpm.Backend{}, vm.Backend{}, sgx.Backend{Direct: true},
 	}
-	if nitro.Hardware() {
-		return append([]tee.Backend{nitro.Backend{}}, all...)
-	}
-	return append(all, nitro.Backend{}) // emulated: as those before it
 }

@@ -158,6 +158,7 @@ func (b Backend) Probe() tee.Status {
 		return tee.Status{Missing: append(missing, machine.MissingLogDir(m.LogDir, err))}
 	}
 	status := sandbox.TEE{Name: Name}.ProbeArch(runtime.GOARCH)
+	status.Confidential = b.emulated == nil
 	status.Missing = append(missing, status.Missing...)
 	if p := inside(m); !p.Active {
 		status.Missing = append(status.Missing, tee.Missing{What: p.Name, Why: p.Reason})

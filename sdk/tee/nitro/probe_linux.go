@@ -32,7 +32,7 @@ func (b Backend) ProbeArch(arch string) tee.Status {
 	if len(missing) > 0 {
 		return unavailable(missing...)
 	}
-	s := tee.Status{Available: true}
+	s := tee.Status{Available: true, Confidential: !emulated}
 	if emulated {
 		s.Missing = []tee.Missing{{
 			What: "Nitro hypervisor",

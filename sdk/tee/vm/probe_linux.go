@@ -27,7 +27,7 @@ func (b Backend) ProbeArch(arch string) tee.Status {
 	if len(missing) > 0 {
 		return tee.Status{Missing: missing}
 	}
-	s := tee.Status{Available: true}
+	s := tee.Status{Available: true, Confidential: b.kind() != Plain}
 	if err := probeKVM(arch); err != nil {
 		s.Missing = append(s.Missing, tee.Missing{What: "hardware virtualisation", Why: err.Error(), Fix: fixKVM(arch)})
 	}
