@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// An emulator that is denied memory or a thread aborts. QEMU takes the signal of its
-// own abort for one of the program's, and leaves the place where it holds its locks:
-// then it stands still as often as it ends. So somebody asks an emulated enclave
+// An emulator that is denied memory or a thread stands still as often as it ends (it
+// aborts, and seems to take its own abort's signal for one of the program's while it
+// holds its locks). So somebody asks an emulated enclave
 // whether it is there.
 const (
 	pulseEvery    = 10 * time.Second
