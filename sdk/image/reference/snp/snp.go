@@ -32,7 +32,7 @@ type Digest [sha512.Size384]byte
 type Launch struct {
 	Firmware  []byte // OVMF in one file
 	CPUs      int    // number of virtual processors, 1 to 512
-	Signature uint32 // of the virtual processors: see CPUs; VMM EC2 does not use it
+	Signature uint32 // of the virtual processors, see func Signature; EC2 does not use it
 	VMM       VMM
 	Features  Features
 	Boot      *Boot // nil: the firmware finds something to boot by itself
@@ -45,7 +45,7 @@ type Boot struct {
 	CommandLine string
 }
 
-// Features is SEV_FEATURES of the virtual processors: KVM has it from QEMU.
+// Features is SEV_FEATURES of the virtual processors.
 type Features uint64
 
 const (
