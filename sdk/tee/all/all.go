@@ -17,10 +17,16 @@ import (
 func Backends() []tee.Backend {
 	return []tee.Backend{
 		sgx.Backend{},
-		vm.Backend{Kind: vm.SNP}, vm.Backend{Kind: vm.TDX}, vm.Backend{Kind: vm.CCA},
-		nitro.Backend{}, cvm.Backend{},
+		vm.Backend{Kind: vm.SNP},
+		vm.Backend{Kind: vm.TDX},
+		vm.Backend{Kind: vm.CCA},
+		nitro.Backend{},
+		cvm.Backend{},
 		// These protect nothing from the machine's owner. The simulation starts at
 		// once.
-		sim.Backend{}, tpm.Backend{}, vm.Backend{}, sgx.Backend{Direct: true},
+		sim.Backend{},
+		tpm.Backend{},
+		vm.Backend{},
+		sgx.Backend{Direct: true},
 	}
 }
