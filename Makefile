@@ -30,12 +30,14 @@ build: ## Builds the command bin/secgear.
 test: ## Runs all tests and checks: formatting, vet, staticcheck, cross-builds, race detector, leftovers.
 	@scripts/setup cgo
 	@scripts/setup tees || echo 'test: goes on without it; what needs it is skipped, and says so'
+	@scripts/setup vm || echo 'test: goes on without it; what needs it is skipped, and says so'
 	@scripts/lint
 	@scripts/cross
 	@scripts/leftovers scripts/test
 
 test-tees: ## Runs the conformance suite for each TEE and architecture and prints a table (JSON=1: JSON lines).
 	@scripts/setup tees
+	@scripts/setup vm
 	@scripts/test-emulated >&2
 	@scripts/test-tees
 
@@ -65,6 +67,11 @@ bench-calls: ## Measures calls against a C program, a Unix socket and gRPC: one 
 	@scripts/setup cgo
 	@cd bench && go run ./calls
 
+bench-tees: ## Compares the TEEs that are here with the sandbox: one JSON object per line (TEE=… one alone).
+	@scripts/setup
+	@scripts/setup vm || echo 'bench-tees: goes on without it' >&2
+	@cd bench && go run ./tees $${TEE:+-tee "$$TEE"}
+
 fuzz: ## Runs every fuzz target for FUZZTIME=10m each, up to the first finding.
 	@scripts/setup
 	@scripts/fuzz
@@ -80,4 +87,4 @@ clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run file build test test-tees test-nitro lint fmt generate linked bench-calls fuzz fuzz-short install-c clean
+.PHONY: help run file build test test-tees test-nitro lint fmt generate linked bench-calls bench-tees fuzz fuzz-short install-c clean

@@ -1253,7 +1253,7 @@ static int adopt(secgear *s, struct files *f, uint64_t size)
 
 	if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
 		return SECGEAR_E_PROTOCOL;
-	if (fstatfs(f->fd[0], &fs) != 0 || fs.f_type != TMPFS || fstat(f->fd[0], &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size != size)
+	if (fstatfs(f->fd[0], &fs) != 0 || fs.f_type != TMPFS || fstat(f->fd[0], &st) != 0 || st.st_size < 0 || (uint64_t)st.st_size < size)
 		return SECGEAR_E_PROTOCOL;
 	if (size < HEADER + 2 * 65536 || size > most || size > SIZE_MAX)
 		return SECGEAR_E_PROTOCOL;

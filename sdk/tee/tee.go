@@ -133,9 +133,9 @@ type Instance interface {
 // to another process, which is handed the descriptors.
 type LaneFiles interface {
 	// OpenLaneFiles is Instance.OpenLane, and returns this end as files: the
-	// shared memory, size bytes of it and sealed to stay so (F_SEAL_SHRINK,
-	// F_SEAL_GROW), and the bell, a connected stream socket. Both ends can use
-	// futexes. The caller closes the files; the lane ends when nobody has the bell
+	// shared memory, size bytes of it or more and sealed to stay so
+	// (F_SEAL_SHRINK, F_SEAL_GROW), of which the lane is the first size bytes; and
+	// the bell, a connected stream socket. This end can use futexes. The caller closes the files; the lane ends when nobody has the bell
 	// any more.
 	OpenLaneFiles(ctx context.Context, size int) (mem, bell *os.File, err error)
 }

@@ -28,7 +28,7 @@ func run(w io.Writer, asJSON bool, packages []string) error {
 	if len(packages) == 0 {
 		packages = []string{"./sdk/tee/..."}
 	}
-	args := append([]string{"test", "-json", "-count=1", "-vet=off", "-run=^TestConformance$"}, packages...)
+	args := append([]string{"test", "-json", "-count=1", "-vet=off", "-timeout=40m", "-run=^TestConformance$"}, packages...)
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "SECGEAR_TEST_TEES=all")
 	cmd.Stderr = os.Stderr

@@ -49,6 +49,7 @@ func (b Backend) machineType(arch string) (string, error) {
 type kernel struct {
 	dir  string
 	file *os.File // vmlinuz
+	size int64
 	sum  [sha256.Size]byte
 }
 
@@ -107,7 +108,7 @@ func openKernel(arch string) (*kernel, error) {
 		mem.Close()
 		return nil, fmt.Errorf("reading the kernel %s: %w", f.Name(), err)
 	}
-	return &kernel{dir, mem, [sha256.Size]byte(h.Sum(nil))}, nil
+	return &kernel{dir, mem, n, [sha256.Size]byte(h.Sum(nil))}, nil
 }
 
 // modules reads the modules of those names.

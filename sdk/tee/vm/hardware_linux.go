@@ -17,17 +17,17 @@ import (
 	"github.com/secgear/secgear/sdk/tee"
 )
 
-// host is the machine that launches, as its files show it.
-type host struct {
+// hardware is the machine that launches, as its files show it.
+type hardware struct {
 	root string // "/", or a test's
 	arch string
 }
 
-var thisHost = host{"/", runtime.GOARCH}
+var thisMachine = hardware{"/", runtime.GOARCH}
 
 // missing names what the machine lacks for a kind of confidential machines. How
 // QEMU is, is another matter.
-func (h host) missing(kind Kind) (list []tee.Missing) {
+func (h hardware) missing(kind Kind) (list []tee.Missing) {
 	k, ok := confidentialKinds[kind]
 	if !ok {
 		return nil
@@ -55,7 +55,7 @@ func (h host) missing(kind Kind) (list []tee.Missing) {
 }
 
 // usable tells why a device can't be opened.
-func (h host) usable(name string) error {
+func (h hardware) usable(name string) error {
 	f, err := os.OpenFile(filepath.Join(h.root, name), os.O_RDWR, 0)
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -68,7 +68,7 @@ func (h host) usable(name string) error {
 }
 
 // parameter looks whether a module's switch is on.
-func (h host) parameter(module, name, fix string) []tee.Missing {
+func (h hardware) parameter(module, name, fix string) []tee.Missing {
 	b, err := os.ReadFile(filepath.Join(h.root, "sys/module", module, "parameters", name))
 	what := module + "." + name
 	switch v := strings.TrimSpace(string(b)); {
@@ -89,7 +89,7 @@ func (b Backend) missingHardware(arch string) []tee.Missing {
 	if arch != k.arch {
 		return []tee.Missing{{What: k.arch + " program", Why: "the program is for " + arch, Fix: "build the image with --arch " + k.arch}}
 	}
-	list := thisHost.missing(b.kind())
+	list := thisMachine.missing(b.kind())
 	if len(list) > 0 {
 		return list // QEMU is not started where it is of no use
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// machine returns a host that has files, named without a leading slash.
-func machine(t *testing.T, arch string, files map[string]string) host {
+// machine returns one that has files, named without a leading slash.
+func machine(t *testing.T, arch string, files map[string]string) hardware {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range files {
@@ -20,7 +20,7 @@ func machine(t *testing.T, arch string, files map[string]string) host {
 			t.Fatal(err)
 		}
 	}
-	return host{root, arch}
+	return hardware{root, arch}
 }
 
 // TestMissingHardware: each thing that is missing is named, with what to do.

@@ -151,7 +151,7 @@ func TestKillHost(t *testing.T) {
 // know, and afterwards this process has what it had before.
 func TestKillMachine(t *testing.T) {
 	b := available(t)
-	before := openFiles(t)
+	before, mapped := openFiles(t), mappings(t)
 	i, err := b.Launch(t.Context(), teetest.Image(t, teetest.Manifest(), testProgram(t, "amd64"), 1), teetest.Config(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
@@ -191,13 +191,19 @@ func TestKillMachine(t *testing.T) {
 	if after := openFiles(t); after > before+4 { // the runtime's own, for waiting
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-	b2, err := os.ReadFile("/proc/self/maps")
+	if n := mappings(t); n > mapped {
+		t.Errorf("%d memory files were mapped before, %d are after", mapped, n)
+	}
+}
+
+// mappings counts the memory files of ours that are mapped here.
+func mappings(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(b2), "memfd:secgear") {
-		t.Error("a memory file is still mapped")
-	}
+	return strings.Count(string(b), "memfd:secgear")
 }
 
 func openFiles(t *testing.T) int {

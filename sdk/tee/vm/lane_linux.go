@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/secgear/secgear/sdk/internal/mux"
+	"github.com/secgear/secgear/sdk/shm"
 	"github.com/secgear/secgear/sdk/tee"
 	"github.com/secgear/secgear/sdk/tee/vm/internal/wire"
 )
@@ -131,11 +133,19 @@ func (i *instance) await(ctx context.Context) (number int, f *os.File, err error
 	}
 }
 
+// checkSize refuses a size that no lane can have.
+func (i *instance) checkSize(size int) error {
+	if size <= 0 || size%os.Getpagesize() != 0 || uint64(size) > i.laneMemory {
+		return fmt.Errorf("opening a lane: %d bytes are not a number of pages up to the manifest's lane_memory, %d", size, i.laneMemory)
+	}
+	return nil
+}
+
 // OpenLane implements [tee.Instance]. size is a multiple of the page size. The
 // lane is its caller's: Close leaves it alone, apart from the end of its bell.
 func (i *instance) OpenLane(ctx context.Context, size int) (*tee.Lane, error) {
-	if size <= 0 || size%os.Getpagesize() != 0 || uint64(size) > i.laneMemory {
-		return nil, fmt.Errorf("opening a lane: %d bytes are not a number of pages up to the manifest's lane_memory, %d", size, i.laneMemory)
+	if err := i.checkSize(size); err != nil {
+		return nil, err
 	}
 	lane, err := i.openLane(ctx, size)
 	if err != nil {
@@ -149,24 +159,103 @@ func (i *instance) openLane(ctx context.Context, size int) (*tee.Lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	mem, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	mem, release, err := i.mapMemory(number, f, size)
 	if err != nil {
-		i.memories.release(number, userHost|userGuest)
-		return nil, fmt.Errorf("mapping its memory: %w", err)
+		return nil, err
 	}
-	release := sync.OnceFunc(func() {
-		if err := unix.Munmap(mem); err != nil {
-			i.log.Error("unmapping a lane", "err", err)
-			return
-		}
-		i.memories.release(number, userHost)
-	})
 	bell, err := i.offer(ctx, number, size)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	return &tee.Lane{Mem: mem, Bell: bell, Release: release}, nil
+}
+
+// mapMemory maps a memory that was taken, until release.
+func (i *instance) mapMemory(number int, f *os.File, size int) (mem []byte, release func(), err error) {
+	mem, err = unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		i.memories.release(number, userHost|userGuest)
+		return nil, nil, fmt.Errorf("mapping its memory: %w", err)
+	}
+	return mem, sync.OnceFunc(func() {
+		if err := unix.Munmap(mem); err != nil {
+			i.log.Error("unmapping a lane", "err", err)
+			return
+		}
+		i.memories.release(number, userHost)
+	}), nil
+}
+
+// OpenLaneFiles implements [tee.LaneFiles]. size is a multiple of the page size.
+//
+// Nobody can know when the other process has the memory mapped no more: it never
+// gets another lane. A machine has some more memories than lanes; when they are
+// used up, the enclave has to be loaded again.
+func (i *instance) OpenLaneFiles(ctx context.Context, size int) (mem, bell *os.File, err error) {
+	if err := i.checkSize(size); err != nil {
+		return nil, nil, err
+	}
+	number, f, err := i.await(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a lane: %w", err)
+	}
+	if mem, bell, err = i.handOut(ctx, number, f, size); err != nil {
+		return nil, nil, fmt.Errorf("opening a lane: %w", err)
+	}
+	return mem, bell, nil
+}
+
+// handOut opens a lane in a memory that was taken, and has a bridge between the
+// guest and the bell that it returns.
+func (i *instance) handOut(ctx context.Context, number int, f *os.File, size int) (mem, bell *os.File, err error) {
+	words, release, err := i.mapMemory(number, f, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours, theirs, conn, err := handles(f)
+	if err != nil {
+		i.memories.release(number, userGuest)
+		release()
+		return nil, nil, err
+	}
+	stream, err := i.offer(ctx, number, size)
+	if err != nil {
+		ours.Close()
+		theirs.Close()
+		conn.Close()
+		release()
+		return nil, nil, err
+	}
+	go func() {
+		// The memory stays taken: release is not called, but what it does to the
+		// mapping.
+		if err := errors.Join(shm.Bridge(words, conn, stream), unix.Munmap(words)); err != nil {
+			i.log.Error("a bridge to a lane", "err", err)
+		}
+	}()
+	return ours, theirs, nil
+}
+
+// handles returns another descriptor of a memory, one end of a bell and the other.
+func handles(f *os.File) (mem, theirs *os.File, conn net.Conn, err error) {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("sharing its memory: %w", err)
+	}
+	mem = os.NewFile(uintptr(fd), f.Name())
+	ours, theirs, err := socketPair()
+	if err != nil {
+		mem.Close()
+		return nil, nil, nil, err
+	}
+	defer ours.Close()
+	if conn, err = net.FileConn(ours); err != nil {
+		mem.Close()
+		theirs.Close()
+		return nil, nil, nil, err
+	}
+	return mem, theirs, conn, nil
 }
 
 // offer offers the guest a lane and waits until it has taken it. If it fails, the

@@ -43,7 +43,8 @@ func (b Backend) launch(ctx context.Context, img *image.Image, cfg tee.LaunchCon
 		return nil, err
 	}
 	cfg.Log.Info("machine started", "machine", l.machine.Type, "kvm", l.machine.KVM,
-		"kernel", l.kernel.dir, "kernel_sha256", fmt.Sprintf("%x", l.kernel.sum))
+		"kernel", l.kernel.dir, "kernel_sha256", fmt.Sprintf("%x", l.kernel.sum),
+		"image_bytes", l.imageBytes, "memory_mib", int64(l.machine.MemoryMiB))
 	i, err := newInstance(proc, l, cfg.Log)
 	if err != nil {
 		proc.Kill()
@@ -71,6 +72,7 @@ type launch struct {
 	stdout         [2]*os.File // QEMU's own output: our end, QEMU's
 	shared         []*os.File
 	sharedSize     uint64
+	imageBytes     int64 // of kernel and initramfs
 	machine        qemu.Machine
 	noAcceleration error // why it is emulated
 }
@@ -130,6 +132,7 @@ func (l *launch) open(b Backend, img *image.Image) (err error) {
 	if l.initrd, err = memoryFile("secgear-initramfs", initrd); err != nil {
 		return err
 	}
+	l.imageBytes = l.kernel.size + int64(len(initrd))
 	if err := l.openFiles(); err != nil {
 		return err
 	}
