@@ -87,4 +87,4 @@ clean: ## Removes what was built here.
 	@rm -rf bin out
 	@find . -name '*.sgi' -not -path '*/testdata/*' -delete
 
-.PHONY: help run file build test test-tees lint fmt generate linked bench-calls bench-tees fuzz fuzz-short install-c clean test-nitro
+.PHONY: help run file build test test-tees test-nitro lint fmt generate linked bench-calls bench-tees fuzz fuzz-short install-c clean
