@@ -9,6 +9,9 @@ require (
 )
 
 require (
+	github.com/google/go-configfs-tsm v0.3.3 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
