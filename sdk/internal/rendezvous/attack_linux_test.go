@@ -160,18 +160,24 @@ func TestNotForUs(t *testing.T) {
 	}
 }
 
-// asNobody runs a test of this program with path as another user.
+// asNobody runs a test of this program with path as another user, who may have no way
+// to the program or to where temporary files are: it gets both as descriptors.
 func asNobody(t *testing.T, test, path string) string {
 	t.Helper()
-	self, err := os.Open("/proc/self/exe") // other users may have no way to it
+	self, err := os.Open("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer self.Close()
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
 	cmd := exec.Command("/proc/self/fd/3", "-test.run="+test)
-	cmd.Env = []string{atPath + "=" + path}
+	cmd.Env = []string{atPath + "=/proc/self/fd/4/" + filepath.Base(path)}
 	cmd.Dir = "/"
-	cmd.ExtraFiles = []*os.File{self}
+	cmd.ExtraFiles = []*os.File{self, folder}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
