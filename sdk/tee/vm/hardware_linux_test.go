@@ -56,8 +56,8 @@ func TestMissingHardware(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	for said, want := range map[string]version{
-		"QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright": {7, 2},
-		"QEMU emulator version 10.1.0": {10, 1},
+		"QEMU emulator version 7.2.22 (Debian)\nCopyright": {7, 2},
+		"QEMU emulator version 10.1.0":                     {10, 1},
 	} {
 		if got, err := parseVersion(said); err != nil || got != want {
 			t.Errorf("%q: %v, %v", said, got, err)
