@@ -43,7 +43,7 @@ test-tees: ## Runs the conformance suite for each TEE and architecture and print
 
 test-nitro: ## Builds an emulation of Nitro Enclaves (once, some minutes), runs the backend's tests and the conformance suite in it.
 	@scripts/setup nitro
-	@go test -count=1 -timeout 60m ./sdk/internal/vsock ./sdk/internal/ioctl ./sdk/tee/nitro/...
+	@SECGEAR_TEST_TEES=nitro go test -count=1 -timeout 60m ./sdk/internal/vsock ./sdk/internal/ioctl ./sdk/tee/nitro/...
 	@scripts/test-tees ./sdk/tee/nitro
 
 lint: ## Checks formatting, go vet and staticcheck.

@@ -46,13 +46,27 @@ func (a *attacked) books() {
 	}
 	a.lane.exports.mu.Unlock()
 	for s := range bytes {
-		if s.inFlight != bytes[s] || s.pieces != pieces[s] {
-			a.t.Errorf("stream %v: %d bytes in %d pieces in flight, handed over were %d in %d", s.key, s.inFlight, s.pieces, bytes[s], pieces[s])
+		if n, m := flying(s); n != bytes[s] || m != pieces[s] {
+			a.t.Errorf("stream %v: %d bytes in %d pieces in flight, handed over were %d in %d", s.key, n, m, bytes[s], pieces[s])
 		}
 	}
-	if a.lane.streams.used != all {
-		a.t.Errorf("%d bytes in flight, handed over were %d", a.lane.streams.used, all)
+	if n := a.used(); n != all {
+		a.t.Errorf("%d bytes in flight, handed over were %d", n, all)
 	}
+}
+
+// flying is how much of s is in flight.
+func flying(s *Stream) (bytes, pieces int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inFlight, s.pieces
+}
+
+// used is how much of all streams is in flight.
+func (a *attacked) used() int {
+	a.lane.streams.mu.Lock()
+	defer a.lane.streams.mu.Unlock()
+	return a.lane.streams.used
 }
 
 // Credit that lies: ranges given back twice, never sent, next to others, in the
@@ -71,12 +85,12 @@ func TestHostileCredit(t *testing.T) {
 			}
 		}
 		a.books()
-		flying := a.inFlight()
-		if len(flying[s]) != 8 || len(flying[other]) != 8 {
-			t.Fatalf("round %d: %d and %d pieces", round, len(flying[s]), len(flying[other]))
+		sent := a.inFlight()
+		if len(sent[s]) != 8 || len(sent[other]) != 8 {
+			t.Fatalf("round %d: %d and %d pieces", round, len(sent[s]), len(sent[other]))
 		}
-		slices.Sort(flying[s])
-		for i, off := range flying[s] {
+		slices.Sort(sent[s])
+		for i, off := range sent[s] {
 			a.giveBack(off + 1)
 			a.giveBack(off + ring.Line*uint64(1+i)/2)
 			a.giveBack(off)
@@ -84,21 +98,21 @@ func TestHostileCredit(t *testing.T) {
 			a.giveBack(off | 1<<63)
 		}
 		for _, n := range hostile.Numbers(hostileArena, hostileSize) {
-			if !slices.Contains(flying[other], n) {
+			if !slices.Contains(sent[other], n) {
 				a.giveBack(n)
 			}
 		}
 		a.settle()
 		a.books()
-		if s.inFlight != 0 || s.pieces != 0 || len(a.inFlight()[s]) != 0 {
-			t.Fatalf("round %d: %d bytes in %d pieces of the first are left", round, s.inFlight, s.pieces)
+		if bytes, pieces := flying(s); bytes != 0 || pieces != 0 || len(a.inFlight()[s]) != 0 {
+			t.Fatalf("round %d: %d bytes in %d pieces of the first are left", round, bytes, pieces)
 		}
-		for _, off := range flying[other] {
+		for _, off := range sent[other] {
 			a.giveBack(off)
 		}
 		a.settle()
 		a.books()
-		if n := a.lane.streams.used; n != 0 {
+		if n := a.used(); n != 0 {
 			t.Fatalf("round %d: %d bytes in flight", round, n)
 		}
 	}

@@ -60,6 +60,9 @@ var foreignArchitectures = slices.DeleteFunc([]string{"amd64", "arm64", "riscv64
 func everywhere(t *testing.T, test func(t *testing.T, arch string)) {
 	for _, arch := range architectures {
 		t.Run(arch, func(t *testing.T) {
+			if arch != runtime.GOARCH && os.Getenv(asOtherUser) != "" && os.Getenv("SECGEAR_TEST_TEES") != "all" {
+				t.Skip("left out to be short: SECGEAR_TEST_TEES=all runs it")
+			}
 			if s := (Backend{}).ProbeArch(arch); !s.Available {
 				t.Skipf("%s can't run here: %+v", arch, s.Missing)
 			}
@@ -172,7 +175,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Run(fmt.Sprintf("groups=%d", len(tt.groups)), func(t *testing.T) {
 			run := "^Test(" + tt.run + ")$"
 			cmd := exec.Command("/proc/self/exe", "-test.run", run, "-test.v", "-test.short", "-test.timeout", "5m")
-			cmd.Env = []string{asOtherUser + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
+			cmd.Env = []string{asOtherUser + "=1", "SECGEAR_TEST_TEES=" + os.Getenv("SECGEAR_TEST_TEES"), "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
 			cmd.ExtraFiles = programs
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -199,7 +202,7 @@ func TestWithoutUserNamespaces(t *testing.T) {
 	for _, uid := range []int{0, 1000} {
 		t.Run(fmt.Sprintf("uid=%d", uid), func(t *testing.T) {
 			cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Conformance|Degraded|Emulated.*|Nothing.*)$", "-test.v", "-test.short", "-test.timeout", "5m")
-			cmd.Env = []string{asOtherUser + "=1", withoutNS + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
+			cmd.Env = []string{asOtherUser + "=1", "SECGEAR_TEST_TEES=" + os.Getenv("SECGEAR_TEST_TEES"), withoutNS + "=1", "PATH=/usr/bin:/bin", "TMPDIR=/tmp"}
 			cmd.ExtraFiles = programs
 			cmd.Dir = "/"
 			cmd.SysProcAttr = &syscall.SysProcAttr{

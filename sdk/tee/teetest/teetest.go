@@ -40,9 +40,6 @@ type Suite struct {
 	EvidencePrefix string
 	// Short leaves out all but the first test of each group.
 	Short bool
-	// Only are the groups whose tests are run, if there are any. The others'
-	// are left out to be short.
-	Only []string
 	// Lacks are the groups of features that the TEE does not have: that it says so,
 	// by [errors.ErrUnsupported], is tested in their tests' place.
 	Lacks []string
@@ -126,7 +123,7 @@ func (s Suite) Run(t *testing.T) {
 			}
 			for i, test := range g.tests {
 				t.Run(test.name, func(t *testing.T) {
-					if s.Short && i > 0 || len(s.Only) > 0 && !slices.Contains(s.Only, g.name) {
+					if s.Short && i > 0 {
 						t.Skip("left out to be short: make test-tees runs it")
 					}
 					test.run(s, t)
