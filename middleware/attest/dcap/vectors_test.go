@@ -60,3 +60,20 @@ func TestVectors(t *testing.T) {
 		})
 	}
 }
+
+// TestVersion5 verifies a real quote of version 5, for which there is no collateral: what
+// can be looked at is right, and it is not trusted.
+func TestVersion5(t *testing.T) {
+	q, err := Parse(vector(t, "tdx/quote_v5_sample.dat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := NewVerifier(IntelRoot(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, checks := v.Verify(q, time.Date(2026, 6, 25, 0, 0, 0, 0, time.UTC))
+	if q.Version != 5 || claims.TEE != "tdx" || failed(checks) != "" || checks.Tier() != attest.TierNone {
+		t.Errorf("version %d, %s, failed %q, tier %v", q.Version, claims.TEE, failed(checks), checks.Tier())
+	}
+}

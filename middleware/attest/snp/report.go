@@ -17,7 +17,7 @@ const signedSize = 0x2a0
 
 // Report is a parsed report. Nothing of it has been verified.
 //
-//	  0 version      uint32       2, 3 or 5
+//	  0 version      uint32       2 to 5
 //	  4 guest SVN    uint32
 //	  8 policy       uint64
 //	 10 family id    [16]byte     all numbers are little-endian, offsets hexadecimal
